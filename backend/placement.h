@@ -21,8 +21,8 @@ struct place_candidate {
  * possible), into slot_out[want]. Candidates with free_bytes < need_bytes are
  * left out. -ENOSPC: fewer than want remain. Randomness: base/rnd.h.
  */
-int placement_choose(const struct place_candidate *c, unsigned n,
-		     unsigned want, unsigned m, uint64_t need_bytes,
+int placement_choose(const struct place_candidate *c, unsigned n, unsigned want,
+		     unsigned m, uint64_t need_bytes,
 		     unsigned *slot_out) MUST_USE;
 
 /* Geometry while u members are usable: policy (k, m) or what u allows. */

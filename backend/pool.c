@@ -79,6 +79,7 @@ void pool_close(struct pool *p)
 	if (!p)
 		return;
 	close_members(pool_impl_of(p));
+	seg_keys_forget(p->keys);
 	keyring_free(p->keys);
 	history_release(&pool_impl_of(p)->history);
 	mem_free(pool_impl_of(p));

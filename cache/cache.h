@@ -29,6 +29,11 @@
  * highest valid byte, so that a small file costs little; bytes of a wholly
  * valid chunk beyond its buffer read as zero.
  *
+ * The budget counts buffers and headers. Clean chunks are evicted for every
+ * allocation above it; dirty ones never, so it is overshot by as much as the
+ * owner lets writers pass the dirty limit (beyond budget - limit), plus one
+ * chunk per thread that fills.
+ *
  * Threads: every function from any thread. The cache's lock is never held
  * across fill or want_writeback.
  */
@@ -61,15 +66,17 @@ struct cache_ops {
 };
 
 struct cache_config {
-	size_t budget_bytes;	    /* for chunk buffers; >= CACHE_BUDGET_MIN */
-	size_t dirty_limit_bytes;   /* 0: half the budget */
-	uint32_t chunk_bytes;	    /* power of two, 16 KiB..4 MiB */
-	unsigned readahead_threads; /* 0: no readahead */
-	unsigned readahead_chunks;  /* how far ahead of a sequential reader */
+	size_t budget_bytes; /* >= CACHE_BUDGET_MIN */
+	/* Of buffers with dirty bytes, however few; 0: half the budget. */
+	size_t dirty_limit_bytes;
+	uint32_t chunk_bytes;	     /* power of two, 16 KiB..4 MiB */
+	unsigned readahead_threads;  /* 0: no readahead */
+	unsigned readahead_chunks;   /* how far ahead of a sequential reader */
 	const struct cache_ops *ops; /* borrowed */
 	void *ctx;
 };
 
+/* 0, -EINVAL (a value out of its range), -ENOMEM or -EAGAIN (no thread). */
 int cache_new(const struct cache_config *config, struct cache **out) MUST_USE;
 /* Ends readahead; dirty bytes still in it are dropped. NULL is allowed. */
 void cache_free(struct cache *c);
@@ -88,12 +95,13 @@ int cache_read(struct cache *c, uint64_t obj, uint64_t obj_size, uint64_t off,
  * this write (a chunk wholly beyond it is known to be zero and needs no fill,
  * now or later). Does not wait for the store and does not throttle, with one
  * exception: a chunk whose valid ranges became too many is filled first.
- * 0 or -ENOMEM; then nothing or a leading part (*done bytes) was taken.
+ * 0, -ENOMEM, or the error of that fill; then nothing or a leading part (*done
+ * bytes) was taken.
  */
 int cache_write(struct cache *c, uint64_t obj, uint64_t obj_size, uint64_t off,
 		const void *src, size_t len, size_t *done) MUST_USE;
 
-/* Is the dirty limit reached? */
+/* Is the dirty limit reached (by what is dirty or WRITING)? */
 bool cache_over_limit(struct cache *c);
 /* Waits until it is not, or until deadline_ns (clock_mono_ns). */
 void cache_throttle(struct cache *c, uint64_t deadline_ns);
@@ -117,7 +125,9 @@ struct cache_piece {
  * chunk if there is any), and makes them WRITING. Chunks already WRITING are
  * not picked, see cache_wait_written. All dirty ranges of a chunk come
  * together; a chunk that is wholly valid and has several dirty ranges comes
- * as one piece spanning them. Returns the number of pieces.
+ * as one piece spanning them. Only where max is too small for the first
+ * chunk's ranges (there are 16 at most) the rest of it stays dirty. Returns the
+ * number of pieces. A chunk whose write-back failed counts as dirtied then.
  */
 unsigned cache_collect(struct cache *c, uint64_t obj,
 		       uint64_t dirtied_before_ns, size_t max_bytes,
@@ -165,7 +175,13 @@ bool cache_failed(struct cache *c, uint64_t obj);
  */
 bool cache_stored(struct cache *c, uint64_t obj, uint64_t written_before_ns);
 
-/* The object ends at `size` now: bytes beyond are dropped or zero. */
+/*
+ * The object ends at `size` now: bytes beyond are dropped or zero.
+ *
+ * Of this and the next two: change the index first, then call, and let no other
+ * thread look at cache_current and enter a piece in the index between the two
+ * (C12; DESIGN.md says why). They wait for nobody but, cache_zero, for copies.
+ */
 void cache_truncate(struct cache *c, uint64_t obj, uint64_t size);
 /*
  * [off, off+len) reads as zero now, as a hole that the owner has made in the

@@ -8,9 +8,14 @@
 
 #include "unit/cache/cache_fixture.h"
 
-#define BIG    (4 * MIB)
-#define HALF   (BIG / 2)
+#define BIG  (4 * MIB)
+#define HALF (BIG / 2)
+
+#ifdef __SANITIZE_THREAD__
+#define ROUNDS 10
+#else
 #define ROUNDS 60
+#endif
 
 struct copies {
 	struct fixture f;

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * files.c - open files: read, write, truncate, fsync.
+ *
+ * Data goes through the chunk cache under the inode's number. A write holds
+ * the node's lock while it copies, so that size and content change together;
+ * a read does not: it takes the size first and bounds itself by it.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "fs/truncate.h"
+#include "fs/volume_impl.h"
+
+/* A writer waits at most this long for the dirty limit, then goes on: a slow
+ * store must not hang it for ever. */
+#define THROTTLE_NS 30000000000ULL
+
+struct file {
+	struct node *node;
+	int flags;
+};
+
+int posix_open(struct volume *v, uint64_t ino, int flags, struct file **out)
+{
+	AUTO_FREE struct file *f = mem_zalloc(sizeof(*f));
+	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	AUTO_NODE struct node *n = NULL;
+	int rc = f ? 0 : -ENOMEM;
+
+	if (rc == 0 && writes)
+		rc = volume_writable(v);
+	if (rc == 0)
+		rc = node_get(v, ino, &n);
+	if (rc < 0)
+		return rc;
+	MUTEX_GUARD(&n->lock);
+	if (n->dead)
+		return -ENOENT;
+	if (S_ISDIR(n->row.mode) && writes)
+		return -EISDIR;
+	if (flags & O_TRUNC)
+		rc = truncate_locked(n, 0);
+	if (rc < 0)
+		return rc;
+	n->opens++;
+	f->flags = flags;
+	f->node = steal(&n);
+	*out = steal(&f);
+	return 0;
+}
+
+void posix_close(struct file *f)
+{
+	struct node *n = f->node;
+	bool reap;
+
+	mutex_lock(&n->lock);
+	reap = --n->opens == 0 && n->row.nlink == 0 && !n->dead;
+	mutex_unlock(&n->lock);
+	if (reap)
+		node_reap(n->v, n->hash.key);
+	node_put(n);
+	mem_free(f);
+}
+
+uint64_t posix_file_ino(const struct file *f)
+{
+	return f->node->hash.key;
+}
+
+/* ---- reading ---- */
+
+#define DAY_NS (86400LL * 1000000000)
+
+/* relatime: at most once a day, or when it would not show the last change. */
+static void update_atime(struct node *n)
+{
+	struct inode_row *r = &n->row;
+	int64_t now;
+
+	if (n->v->atime == ATIME_NO || n->v->read_only)
+		return;
+	now = clock_real_ns();
+	if (n->v->atime == ATIME_REL && r->atime_ns > r->mtime_ns &&
+	    r->atime_ns > r->ctime_ns && now - r->atime_ns < DAY_NS)
+		return;
+	r->atime_ns = now;
+	node_touch(n);
+}
+
+ssize_t posix_read(struct file *f, void *buf, size_t len, uint64_t off)
+{
+	struct node *n = f->node;
+	uint64_t size;
+	int rc;
+
+	mutex_lock(&n->lock);
+	size = n->row.size;
+	if (len > 0)
+		update_atime(n);
+	mutex_unlock(&n->lock);
+	if (off >= size)
+		return 0;
+	len = MIN(len, size - off);
+	rc = cache_read(n->v->cache, n->hash.key, size, off, len, buf);
+	return rc < 0 ? rc : (ssize_t)len;
+}
+
+/* ---- writing ---- */
+
+static void wrote(struct node *n, uint64_t end)
+{
+	int64_t now = clock_real_ns();
+
+	n->row.size = MAX(n->row.size, end);
+	n->row.mtime_ns = now;
+	n->row.ctime_ns = now;
+	node_touch(n);
+}
+
+/* Copies into the cache; *done bytes were taken. */
+static int write_locked(struct file *f, const void *buf, size_t len,
+			uint64_t off, size_t *done)
+{
+	struct node *n = f->node;
+	int rc;
+
+	if (f->flags & O_APPEND)
+		off = n->row.size;
+	if (off > FILE_SIZE_MAX || len > FILE_SIZE_MAX - off)
+		return -EFBIG;
+	rc = cache_write(n->v->cache, n->hash.key, n->row.size, off, buf, len,
+			 done);
+	if (*done > 0)
+		wrote(n, off + *done);
+	return rc;
+}
+
+ssize_t posix_write(struct file *f, const void *buf, size_t len, uint64_t off)
+{
+	struct volume *v = f->node->v;
+	size_t done = 0;
+	int rc = volume_writable(v);
+
+	if (rc == 0)
+		rc = space_take(v, len);
+	if (rc < 0)
+		return rc;
+	if (cache_over_limit(v->cache))
+		cache_throttle(v->cache, clock_mono_ns() + THROTTLE_NS);
+	mutex_lock(&f->node->lock);
+	rc = write_locked(f, buf, len, off, &done);
+	mutex_unlock(&f->node->lock);
+	if (done > 0 && (f->flags & (O_SYNC | O_DSYNC))) {
+		int synced = posix_fsync(f, true);
+
+		if (synced < 0)
+			return synced;
+	}
+	return done > 0 ? (ssize_t)done : rc;
+}
+
+/* ---- durability ---- */
+
+/* Is the size, which reading needs, newer than the index's? */
+static bool size_waits(struct node *n)
+{
+	MUTEX_GUARD(&n->lock);
+	return n->row.size != n->index_size;
+}
+
+int posix_fsync(struct file *f, bool datasync)
+{
+	struct node *n = f->node;
+	struct volume *v = n->v;
+	uint64_t seq;
+	int rc;
+
+	if (v->read_only)
+		return 0;
+	rc = writeback_run(v, n->hash.key, UINT64_MAX);
+	if (rc == 0 && (!datasync || size_waits(n)))
+		rc = node_flush_attr(n);
+	if (rc < 0)
+		return rc;
+	mutex_lock(&n->lock);
+	rc = n->wb_error;
+	seq = n->seq;
+	mutex_unlock(&n->lock);
+	return rc < 0 ? rc : commit_wait(v->commit, seq);
+}
+
+int posix_flush(struct file *f)
+{
+	struct node *n = f->node;
+
+	MUTEX_GUARD(&n->lock);
+	return n->wb_error;
+}

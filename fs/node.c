@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node.c - inodes in memory (see node.h).
+ *
+ * Invariants:
+ *   N1  at most one node per inode number is in the table, and whoever wants
+ *       to change an inode does so through it, under its lock.
+ *   N2  a node with dirty data or dirty attributes holds a reference on
+ *       itself (holds_ref), so newer attributes than the index's are never
+ *       forgotten.
+ *   N3  an inode without names is deleted when nobody has it open; until then
+ *       a QUEUE_ORPHAN row says so, for recovery.
+ *   N4  nodes_lock is a leaf: nothing is locked under it.
+ */
+#include "fs/node.h"
+
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "fs/volume_impl.h"
+
+int node_table_init(struct volume *v)
+{
+	int rc = htab_init(&v->nodes);
+
+	if (rc == 0)
+		mutex_init(&v->nodes_lock);
+	return rc;
+}
+
+static void node_free(struct node *n)
+{
+	mutex_destroy(&n->lock);
+	mem_free(n);
+}
+
+void node_table_release(struct volume *v)
+{
+	struct hnode *h, *next;
+
+	for (h = htab_first(&v->nodes); h; h = next) {
+		next = htab_next(&v->nodes, h);
+		htab_remove(&v->nodes, h);
+		node_free(container_of(h, struct node, hash));
+	}
+	htab_release(&v->nodes);
+	mutex_destroy(&v->nodes_lock);
+}
+
+/* With a reference; NULL if it is not in memory. nodes_lock is held. */
+static struct node *peek_locked(struct volume *v, uint64_t ino)
+{
+	struct hnode *h = htab_find(&v->nodes, ino);
+	struct node *n = h ? container_of(h, struct node, hash) : NULL;
+
+	if (n)
+		n->refs++;
+	return n;
+}
+
+struct node *node_peek(struct volume *v, uint64_t ino)
+{
+	MUTEX_GUARD(&v->nodes_lock);
+	return peek_locked(v, ino);
+}
+
+/* Reads the row into a node that is not in the table yet. */
+static int node_load(struct volume *v, uint64_t ino, struct node **out)
+{
+	struct node *n = mem_zalloc(sizeof(*n));
+	int rc;
+
+	if (!n)
+		return -ENOMEM;
+	index_lock(v->ix);
+	rc = inode_get(v->ix, ino, &n->row);
+	/* Its newest change may still be in the open record. */
+	n->seq = index_seq(v->ix) + (index_pending(v->ix) > 0);
+	index_unlock(v->ix);
+	if (rc < 0) {
+		mem_free(n);
+		return rc;
+	}
+	n->v = v;
+	n->refs = 1;
+	n->index_size = n->row.size;
+	mutex_init(&n->lock);
+	*out = n;
+	return 0;
+}
+
+int node_get(struct volume *v, uint64_t ino, struct node **out)
+{
+	uint64_t *left = &v->nodes_left[ino % ARRAY_LEN(v->nodes_left)];
+	struct node *n = NULL;
+	uint64_t seen;
+	int rc;
+
+	for (;;) {
+		mutex_lock(&v->nodes_lock);
+		*out = peek_locked(v, ino);
+		seen = *left;
+		mutex_unlock(&v->nodes_lock);
+		if (*out)
+			return 0;
+		rc = node_load(v, ino, &n);
+		if (rc < 0)
+			return rc;
+		mutex_lock(&v->nodes_lock);
+		*out = peek_locked(v, ino);
+		/* The row may be older than what a node wrote that came and
+		 * went meanwhile. */
+		if (!*out && *left == seen) {
+			htab_insert(&v->nodes, &n->hash, ino);
+			*out = steal(&n);
+		}
+		mutex_unlock(&v->nodes_lock);
+		if (n)
+			node_free(n);
+		if (*out)
+			return 0;
+	}
+}
+
+struct node *node_ref(struct node *n)
+{
+	MUTEX_GUARD(&n->v->nodes_lock);
+	n->refs++;
+	return n;
+}
+
+void node_put(struct node *n)
+{
+	struct volume *v = n->v;
+
+	mutex_lock(&v->nodes_lock);
+	if (--n->refs > 0)
+		n = NULL;
+	else {
+		htab_remove(&v->nodes, &n->hash);
+		v->nodes_left[n->hash.key % ARRAY_LEN(v->nodes_left)]++;
+	}
+	mutex_unlock(&v->nodes_lock);
+	if (n)
+		node_free(n);
+}
+
+/* ---- locking several ---- */
+
+static void sort_by_ino(struct node **n, unsigned count)
+{
+	for (unsigned i = 1; i < count; i++)
+		for (unsigned j = i; j > 0; j--) {
+			struct node *a = n[j - 1], *b = n[j];
+
+			if (!b || (a && a->hash.key <= b->hash.key))
+				break;
+			n[j - 1] = b;
+			n[j] = a;
+		}
+}
+
+void nodes_lock(struct node **n, unsigned count)
+{
+	sort_by_ino(n, count);
+	for (unsigned i = 0; i < count && n[i]; i++)
+		if (i == 0 || n[i] != n[i - 1])
+			mutex_lock(&n[i]->lock);
+}
+
+void nodes_unlock(struct node **n, unsigned count)
+{
+	for (unsigned i = count; i-- > 0;)
+		if (n[i] && (i == 0 || n[i] != n[i - 1]))
+			mutex_unlock(&n[i]->lock);
+}
+
+/* ---- changing ---- */
+
+/*
+ * The index gets the size that extents or an explicit truncate justify (C11):
+ * callers set row->size to the new truth and n->index_size to what the index
+ * may say before they call. Once nothing of the file is dirty the two are the
+ * same: node_flush_attr.
+ */
+int node_store(struct node *n, const struct inode_row *row)
+{
+	struct inode_row r = *row;
+
+	if (S_ISREG(r.mode))
+		r.size = n->index_size;
+	return inode_update(n->v->ix, &r);
+}
+
+void node_changed(struct node *n, const struct inode_row *row, uint64_t seq)
+{
+	n->row = *row;
+	n->seq = seq;
+	n->dirty_attr = false;
+	node_settle(n);
+}
+
+/* Takes or gives back the reference of N2. */
+static void hold(struct node *n, bool want)
+{
+	if (n->holds_ref == want)
+		return;
+	n->holds_ref = want;
+	if (want)
+		node_ref(n);
+	else
+		node_put(n); /* never the last: the caller has one */
+}
+
+void node_touch(struct node *n)
+{
+	n->dirty_attr = true;
+	hold(n, true);
+}
+
+void node_settle(struct node *n)
+{
+	bool dirty = n->dirty_attr || n->row.size != n->index_size;
+
+	if (S_ISREG(n->row.mode))
+		dirty |= cache_dirty_bytes(n->v->cache, n->hash.key) > 0;
+	else
+		dirty = n->dirty_attr;
+	hold(n, dirty && !n->dead);
+}
+
+int node_flush_attr(struct node *n)
+{
+	struct volume *v = n->v;
+	uint64_t before, seq;
+	int rc;
+
+	MUTEX_GUARD(&n->lock);
+	before = n->index_size;
+	if (!n->dirty_attr || n->dead)
+		return 0;
+	rc = index_begin(v->ix);
+	if (rc < 0)
+		return rc;
+	seq = commit_open_seq(v->commit);
+	if (cache_dirty_bytes(v->cache, n->hash.key) == 0)
+		n->index_size = n->row.size;
+	rc = index_end(v->ix, node_store(n, &n->row));
+	if (rc == 0)
+		node_changed(n, &n->row, seq);
+	else
+		n->index_size = before;
+	return rc;
+}
+
+/* Some dirty node after another; nodes_lock is not held on return. */
+static unsigned dirty_some(struct volume *v, struct node **out, unsigned max)
+{
+	unsigned n = 0;
+	struct hnode *h;
+
+	MUTEX_GUARD(&v->nodes_lock);
+	for (h = htab_first(&v->nodes); h && n < max;
+	     h = htab_next(&v->nodes, h)) {
+		struct node *node = container_of(h, struct node, hash);
+
+		/* A stale answer only costs a round. */
+		if (!__atomic_load_n(&node->dirty_attr, __ATOMIC_RELAXED))
+			continue;
+		node->refs++;
+		out[n++] = node;
+	}
+	return n;
+}
+
+int node_flush_attrs(struct volume *v)
+{
+	struct node *batch[64];
+	unsigned n;
+	int rc = 0;
+
+	do {
+		n = dirty_some(v, batch, ARRAY_LEN(batch));
+		for (unsigned i = 0; i < n; i++) {
+			if (rc == 0)
+				rc = node_flush_attr(batch[i]);
+			node_put(batch[i]);
+		}
+	} while (n == ARRAY_LEN(batch) && rc == 0);
+	return rc;
+}
+
+/* ---- inodes without names ---- */
+
+int data_drop(struct volume *v, uint64_t data)
+{
+	int rows;
+
+	if (data == 0)
+		return 0;
+	rows = extent_count(v->ix, data, ROWS_PER_OP + 1);
+	if (rows < 0)
+		return rows;
+	if (rows > ROWS_PER_OP)
+		return queue_add(v->ix, QUEUE_DROP_DATA, data, 0);
+	rows = extent_cut(v->ix, data, 0, UINT64_MAX, INDEX_ROWS_MAX);
+	return rows < 0 ? rows : 0;
+}
+
+static int delete_inode(struct node *n)
+{
+	int rc = inode_delete(n->v->ix, n->hash.key);
+
+	if (rc == 0)
+		rc = data_drop(n->v, n->row.data);
+	return rc;
+}
+
+int node_unname(struct node *n)
+{
+	if (n->opens > 0)
+		return queue_add(n->v->ix, QUEUE_ORPHAN, n->hash.key, 0);
+	return delete_inode(n);
+}
+
+void node_bury(struct node *n)
+{
+	n->dead = true;
+	n->dirty_attr = false;
+	cache_discard(n->v->cache, n->hash.key);
+	hold(n, false);
+}
+
+static int reap_op(struct node *n)
+{
+	struct index *ix = n->v->ix;
+	struct queue_row job;
+	int rc = index_begin(ix);
+
+	if (rc < 0)
+		return rc;
+	rc = queue_find(ix, QUEUE_ORPHAN, n->hash.key, &job);
+	if (rc == 0)
+		rc = queue_remove(ix, job.id);
+	if (rc == 0)
+		rc = delete_inode(n);
+	return index_end(ix, rc);
+}
+
+void node_reap(struct volume *v, uint64_t ino)
+{
+	AUTO_NODE struct node *n = NULL;
+	int rc = node_get(v, ino, &n);
+
+	if (rc < 0)
+		return;
+	MUTEX_GUARD(&n->lock);
+	if (n->dead || n->row.nlink > 0 || n->opens > 0)
+		return;
+	rc = reap_op(n);
+	if (rc == 0)
+		node_bury(n);
+	else if (rc != -ENOENT)
+		log_event(LOG_LVL_WARN, "orphan_stays", "ino=%llu rc=%s",
+			  (unsigned long long)ino, err_name(rc));
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node.h - inodes in memory (private to fs/).
+ *
+ * A node holds the newest attributes of one inode, newer than the index while
+ * it has dirty data (size) or dirty attributes (times). It exists while
+ * referenced: by an open file, by an operation, or by its own dirtiness.
+ * Every change of an inode goes through its node, under its lock, so that
+ * nobody works from an older row.
+ *
+ * Lock order: node locks in ascending inode order -> index lock. A node's
+ * lock may be held while waiting for nothing slower than the index lock and
+ * the cache (one exception: a shrinking truncate works off its rows in several
+ * operations).
+ */
+#ifndef MENDFS_FS_NODE_H
+#define MENDFS_FS_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/htab.h"
+#include "base/sync.h"
+#include "fs/posix.h"
+#include "meta/rows.h"
+
+struct node {
+	struct hnode hash; /* key = ino; table lock */
+	unsigned refs;	   /* table lock */
+	struct volume *v;
+
+	struct mutex lock;
+	/* --- under lock --- */
+	struct inode_row row; /* newest; row.size is what stat shows */
+	uint64_t index_size;  /* the size the index has (C11): <= row.size, or
+				 larger never */
+	uint64_t seq;	      /* record with its newest change */
+	unsigned opens;	      /* open files */
+	bool dirty_attr;      /* row's times are newer than the index */
+	bool holds_ref;	      /* one ref because of dirtiness */
+	bool dead;	      /* deleted: every operation answers -ENOENT */
+	int wb_error;	      /* write-back failed: every fsync fails until the
+				 data is safe */
+	/* order of entering write-back results, see writeback.c */
+	uint64_t wb_issued, wb_done; /* under the write-back lock */
+};
+
+/*
+ * The node of an inode, loaded from the index if need be, with a reference.
+ * -ENOENT: no such inode.
+ */
+int node_get(struct volume *v, uint64_t ino, struct node **out) MUST_USE;
+/* Only if it is in memory already; NULL otherwise. */
+struct node *node_peek(struct volume *v, uint64_t ino);
+struct node *node_ref(struct node *n);
+void node_put(struct node *n);
+static inline void node_auto_put_(struct node **n)
+{
+	if (*n)
+		node_put(*n);
+}
+#define AUTO_NODE __attribute__((cleanup(node_auto_put_)))
+
+/* Locks several nodes (NULLs and repetitions allowed) in the right order. */
+void nodes_lock(struct node **n, unsigned count);
+void nodes_unlock(struct node **n, unsigned count);
+
+/*
+ * [lock, op] Writes the row to the index as it will be: `row` becomes
+ * n->row's new value once the operation is kept: call node_changed after
+ * index_end succeeded.
+ */
+int node_store(struct node *n, const struct inode_row *row) MUST_USE;
+/* [lock] After a kept operation that stored `row`. */
+void node_changed(struct node *n, const struct inode_row *row, uint64_t seq);
+
+/* [lock] Its times (or in-memory size) changed only in memory. */
+void node_touch(struct node *n);
+/* [lock] Nothing is dirty any more if the cache says so: drops its own ref
+ * soon (the caller still holds one). */
+void node_settle(struct node *n);
+
+/*
+ * [lock, op] The inode lost its last name: deletes it now if nobody has it
+ * open, else notes it as an orphan. The cache is dropped by
+ * node_bury after the operation was kept.
+ */
+int node_unname(struct node *n) MUST_USE;
+/* [lock] After a kept operation in which node_unname deleted it. */
+void node_bury(struct node *n);
+/* Deletes an orphan that nobody needs any more (last close). */
+void node_reap(struct volume *v, uint64_t ino);
+
+/* Attributes as stat shows them; data_bytes: what st_blocks counts. */
+void attr_of_row(const struct inode_row *row, uint64_t data_bytes,
+		 struct attr *out);
+
+#endif

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * recovery.c - from folders to a consistent volume.
+ *
+ *   1 find and unlock the pool                     pool_open
+ *   2 the newest superblock whose manifest can be read is put in force
+ *   3 judge what may be done                       pool_judge
+ *   4 compare with this machine's high-water mark
+ *   5 begin an epoch (claims only)                 pool_begin_epoch
+ *   6 bring the local index to the manifest, replay the journal of the
+ *     manifest's epoch
+ *   7 stripe the journaled segments found open, finish cut jobs
+ *   8 checkpoint: publishes epoch and manifest together; only records of the
+ *     manifest's epoch ever count, so what an older writer still writes does
+ *     not
+ *   9 start a journal, remove the older ones
+ *
+ * Nothing is acknowledged before step 8 is durable (C2), and steps 1 to 7
+ * change nothing a second run would miss: recovery may be cut off anywhere.
+ * A read-only open ends after step 6 and writes in no folder of the pool.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rnd.h"
+#include "backend/store.h"
+#include "fs/volume_impl.h"
+#include "meta/manifest.h"
+
+struct recovery {
+	struct volume *v;
+	const struct volume_options *o;
+	struct diag *diag;
+	struct manifest manifest;
+	uint8_t manifest_hash[32];
+	bool clean; /* the local index is exactly the manifest's state */
+	struct index_options index;
+	struct journal_scan_result scan;
+};
+
+/* ---- places that must not contain each other ---- */
+
+static bool lies_in(const char *path, const char *folder)
+{
+	size_t len = strlen(folder);
+
+	return strncmp(path, folder, len) == 0 &&
+	       (path[len] == '/' || path[len] == 0);
+}
+
+static int check_place(const char *what, const char *path,
+		       const struct member *m, struct diag *diag)
+{
+	char a[PATH_MAX], b[PATH_MAX];
+
+	if (!path || !m->path || !realpath(path, a) || !realpath(m->path, b))
+		return 0;
+	if (lies_in(a, b))
+		return diag_fail(diag, -ERR_NESTED,
+				 "%s %s lies inside the pool's folder %s; "
+				 "choose a place outside of it",
+				 what, path, m->path);
+	if (lies_in(b, a))
+		return diag_fail(diag, -ERR_NESTED,
+				 "the pool's folder %s lies inside the %s %s; "
+				 "choose another place",
+				 m->path, what, path);
+	return 0;
+}
+
+static int check_places(struct recovery *r, const char *cache_dir)
+{
+	const struct pool *p = r->v->pool;
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < p->n; i++) {
+		rc = check_place("mount point", r->o->mountpoint, &p->member[i],
+				 r->diag);
+		if (rc == 0)
+			rc = check_place("cache folder", cache_dir,
+					 &p->member[i], r->diag);
+	}
+	return rc;
+}
+
+/* ---- steps 1 to 4 ---- */
+
+static int find_pool(struct recovery *r)
+{
+	const struct volume_options *o = r->o;
+	struct pool_open_options po = {
+		.location = o->location,
+		.n = o->n,
+		.pass = o->pass,
+		.pass_len = o->pass_len,
+		.read_only = o->read_only,
+	};
+
+	return pool_open(&po, r->diag, &r->v->pool);
+}
+
+static int load_manifest(struct recovery *r)
+{
+	struct pool *p = r->v->pool;
+	struct superblock *sb = mem_alloc(sizeof(*sb));
+	int rc = -ENOMEM, first = 0;
+
+	for (unsigned i = 0; sb; i++) {
+		rc = pool_candidate(p, i, sb);
+		if (rc < 0)
+			break;
+		rc = sb->manifest.present
+			     ? manifest_load(r->v->store, &sb->manifest,
+					     &r->manifest, r->manifest_hash)
+			     : -ERR_CORRUPT;
+		if (rc == 0) {
+			rc = pool_adopt(p, sb);
+			break;
+		}
+		log_event(LOG_LVL_WARN, "manifest_unreadable",
+			  "generation=%llu rc=%s",
+			  (unsigned long long)sb->generation, err_name(rc));
+		if (first == 0)
+			first = rc;
+	}
+	mem_free(sb);
+	if (rc < 0 && first < 0)
+		rc = first;
+	return rc;
+}
+
+static int judge(struct recovery *r)
+{
+	struct pool_rule_options ro = {
+		.read_only = r->o->read_only,
+		.degraded = r->o->degraded,
+		.accept_rollback = r->o->accept_rollback,
+	};
+	int rc = 0;
+	enum pool_access a = pool_judge(r->v->pool, &ro, r->diag, &rc);
+
+	/* Less than was asked for is refused: the user chooses, not we. */
+	if (a == POOL_REFUSED || (a == POOL_READ_ONLY && !r->o->read_only))
+		return rc < 0 ? rc : -ERR_TOO_FEW;
+	r->v->read_only = a == POOL_READ_ONLY;
+	return 0;
+}
+
+/* Does the pool's history hold the epoch this machine last saw? */
+static int check_mark(struct recovery *r)
+{
+	const struct local_state *s = &r->v->local_state;
+	const struct superblock *sb = &r->v->pool->sb;
+
+	if (s->mark_epoch == 0 || r->o->accept_rollback)
+		return 0;
+	for (unsigned i = 0; i < sb->epochs; i++)
+		if (memcmp(sb->epoch[i].id, s->mark_epoch_id, 16) == 0)
+			return 0;
+	if (sb->epochs > 0 &&
+	    sb->epoch[sb->epochs - 1].number > s->mark_epoch + SB_EPOCHS)
+		return 0;
+	return diag_fail(r->diag, -ERR_ROLLBACK,
+			 "the pool is older than what was acknowledged on this "
+			 "machine (epoch %llu): its folders were restored from "
+			 "a backup, or newer folders are missing; attach them, "
+			 "or accept the loss with -o accept_rollback",
+			 (unsigned long long)s->mark_epoch);
+}
+
+static int open_local(struct recovery *r)
+{
+	struct volume *v = r->v;
+	AUTO_FREE char *fallback = NULL;
+	const char *dir = r->o->cache_dir;
+	int rc;
+
+	if (!dir)
+		dir = fallback = local_default_folder();
+	if (!dir)
+		return -ENOMEM;
+	rc = check_places(r, dir);
+	if (rc == 0)
+		rc = local_open(dir, &v->pool->id, v->read_only, r->diag,
+				&v->local);
+	if (rc < 0)
+		return rc;
+	rc = local_load(&v->local, v->pool->keys, &v->local_state);
+	if (rc < 0) {
+		v->local_state = (struct local_state){0};
+		rnd_bytes(v->local_state.salt, KEY_SALT);
+	}
+	return check_mark(r);
+}
+
+/* ---- step 6 ---- */
+
+static int open_index(struct recovery *r)
+{
+	struct volume *v = r->v;
+	struct local_state *s = &v->local_state;
+	uint32_t fetched = 0;
+	int rc;
+
+	r->clean = s->clean && s->seq == r->manifest.seq &&
+		   memcmp(s->manifest_hash, r->manifest_hash, 32) == 0;
+	/* From here on the file may be anything until the next clean mark. */
+	s->clean = false;
+	rc = local_store(&v->local, v->pool->keys, s);
+	if (rc < 0)
+		return diag_fail(r->diag, rc, "%s: cannot be written: %s",
+				 v->local.state_path, err_text(rc));
+	r->index = (struct index_options){
+		.path = v->local.index_path,
+		.pool = v->pool->id,
+		.keys = v->pool->keys,
+		.salt = s->salt,
+		.chunk_bytes = v->chunk_bytes,
+	};
+	rc = checkpoint_restore_index(v->store, &r->manifest, &r->index,
+				      r->clean, &fetched);
+	if (rc == 0)
+		rc = index_open(&r->index, &v->ix);
+	if (rc < 0)
+		return diag_fail(r->diag, rc,
+				 "the index cannot be restored from the pool: "
+				 "%s; run fsck.mendfs -n on it",
+				 err_text(rc));
+	log_event(LOG_LVL_INFO, "index_restored", "clean=%d fetched=%u",
+		  r->clean, fetched);
+	return 0;
+}
+
+static int replay_record(void *arg, uint64_t seq, const void *payload,
+			 size_t len)
+{
+	struct recovery *r = arg;
+	struct reader rd = reader_of(payload, len);
+	uint64_t log_len = reader_varint(&rd);
+	const uint8_t *log = reader_take(&rd, log_len);
+	int rc = 0;
+
+	if (rd.bad)
+		return -ERR_TRUNCATED;
+	/* Older ones are only read for the segment bytes they carry. */
+	if (seq > r->manifest.seq)
+		rc = index_replay(r->v->ix, seq, log, log_len);
+	return rc < 0 ? rc : jseg_restore(r->v->js, &rd);
+}
+
+static int replay(struct recovery *r)
+{
+	struct volume *v = r->v;
+	uint64_t from = MIN(r->manifest.bytes_from, r->manifest.seq + 1);
+	int rc = journal_scan(v->pool, r->manifest.epoch_id, from,
+			      replay_record, r, &r->scan);
+
+	if (rc < 0)
+		return diag_fail(r->diag, rc,
+				 "the journal cannot be replayed: %s; mount "
+				 "with -o ro to see what is there, or run "
+				 "fsck.mendfs -n",
+				 err_text(rc));
+	if (r->scan.lost)
+		log_event(LOG_LVL_ERROR, "journal_lost",
+			  "last=%llu acknowledged=%llu",
+			  (unsigned long long)r->scan.last_seq,
+			  (unsigned long long)r->scan.acked);
+	return 0;
+}
+
+/* ---- steps 7 to 9 ---- */
+
+/* Streaming segments whose entering was cut off: their stripe is durable. */
+static int seal_entered(struct volume *v)
+{
+	struct segment_row row;
+	struct seg_id after = {0};
+	int n, rc = 0;
+
+	for (;;) {
+		index_lock(v->ix);
+		n = segment_list(v->ix, SEG_OPEN, after, &row, 1);
+		index_unlock(v->ix);
+		if (n <= 0)
+			return n;
+		after = row.desc.id;
+		if (row.desc.stripe.v == 0)
+			continue;
+		rc = index_begin(v->ix);
+		if (rc == 0)
+			rc = index_end(v->ix, segment_seal(v->ix, &row.desc));
+		if (rc < 0)
+			return rc;
+	}
+}
+
+static int reap_orphans(struct volume *v)
+{
+	struct queue_row job = {0};
+	int rc;
+
+	for (;;) {
+		index_lock(v->ix);
+		rc = queue_next(v->ix, job.id, &job);
+		index_unlock(v->ix);
+		if (rc < 0)
+			return rc == -ENOENT ? 0 : rc;
+		if (job.kind == QUEUE_ORPHAN)
+			node_reap(v, job.a);
+	}
+}
+
+static int settle(struct recovery *r)
+{
+	struct volume *v = r->v;
+	int rc = seal_entered(v);
+
+	if (rc == 0)
+		rc = jseg_seal_restored(v->js);
+	if (rc == 0)
+		rc = reap_orphans(v);
+	if (rc == 0)
+		rc = service_run_queue(v);
+	if (rc == 0)
+		rc = service_checkpoint(v, NULL, NULL);
+	if (rc < 0)
+		return diag_fail(r->diag, rc,
+				 "recovery cannot be completed: %s",
+				 err_text(rc));
+	return 0;
+}
+
+static int start_journal(struct recovery *r)
+{
+	struct volume *v = r->v;
+	struct journal_options jo = {.pool = v->pool};
+	int rc;
+
+	index_lock(v->ix);
+	jo.next_seq = index_seq(v->ix) + 1;
+	index_unlock(v->ix);
+	rc = journal_new(&jo, &v->journal);
+	if (rc < 0)
+		return diag_fail(r->diag, rc, "no journal can be started: %s",
+				 err_text(rc));
+	commit_set_journal(v->commit, v->journal);
+	checkpoint_set_journal(v->checkpoint, v->journal);
+	rc = journal_remove_old(v->pool);
+	if (rc < 0)
+		log_event(LOG_LVL_WARN, "old_journal_stays", "rc=%s",
+			  err_name(rc));
+	return 0;
+}
+
+static int make_engine(struct recovery *r)
+{
+	struct volume *v = r->v;
+	struct jseg_options js = {
+		.ix = v->ix,
+		.store = v->store,
+		.pool = v->pool,
+		.cap = v->pool->geo.segment_bytes,
+	};
+
+	return jseg_new(&js, &v->js);
+}
+
+static int make_commit(struct recovery *r)
+{
+	struct volume *v = r->v;
+	struct checkpoint_options co = {
+		.pool = v->pool,
+		.store = v->store,
+		.ix = v->ix,
+		.js = v->js,
+		.manifest = &r->manifest,
+	};
+	int rc = commit_new(v->ix, v->js, NULL, &v->commit);
+
+	co.commit = v->commit;
+	return rc < 0 ? rc : checkpoint_new(&co, &v->checkpoint);
+}
+
+static int recover(struct recovery *r)
+{
+	struct volume *v = r->v;
+	int rc = find_pool(r);
+
+	if (rc == 0)
+		rc = store_new(v->pool, &v->store);
+	if (rc == 0)
+		rc = load_manifest(r);
+	if (rc < 0)
+		return diag_fail(r->diag, rc,
+				 "no checkpoint of the pool can be read: %s; "
+				 "attach the missing folders",
+				 err_text(rc));
+	v->chunk_bytes = v->pool->geo.chunk_bytes;
+	rc = judge(r);
+	if (rc == 0)
+		rc = open_local(r);
+	if (rc == 0 && !v->read_only)
+		rc = pool_begin_epoch(v->pool);
+	if (rc == 0)
+		rc = open_index(r);
+	if (rc == 0)
+		rc = make_engine(r);
+	if (rc == 0)
+		rc = replay(r);
+	return rc < 0 ? rc : make_commit(r);
+}
+
+int recovery_open(struct volume *v, const struct volume_options *o,
+		  struct diag *diag)
+{
+	struct recovery r = {.v = v, .o = o, .diag = diag};
+	int rc = recover(&r);
+
+	if (rc == 0)
+		rc = volume_make_cache(v, o);
+	if (rc == 0 && !v->read_only)
+		rc = settle(&r);
+	if (rc == 0 && !v->read_only)
+		rc = start_journal(&r);
+	manifest_release(&r.manifest);
+	return rc;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * service.c - what goes on in the background of an open volume.
+ *
+ *   flusher   writes back what is old enough, or all when much is dirty
+ *   keeper    commits in time, works off the queue, makes checkpoints
+ *
+ * Both are tickers; neither holds a lock while it works but ckpt_lock, which
+ * only serialises checkpoints.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "fs/volume_impl.h"
+
+#define TICK_MS 500
+
+/* ---- write-back ---- */
+
+static void flush_tick(void *arg)
+{
+	struct volume *v = arg;
+	uint64_t now = clock_mono_ns();
+	uint64_t before = now > v->commit_ns ? now - v->commit_ns : 0;
+
+	/* Much is dirty: then age does not matter. */
+	if (atomic_exchange(&v->flush_wanted, false))
+		before = UINT64_MAX;
+	/* Errors stay with the inodes and come back from their fsync. */
+	(void)writeback_run(v, CACHE_ANY, before);
+}
+
+void service_want_writeback(void *volume)
+{
+	struct volume *v = volume;
+
+	atomic_store(&v->flush_wanted, true);
+	if (v->flusher)
+		ticker_poke(v->flusher);
+}
+
+/* ---- the queue of large jobs ---- */
+
+/*
+ * One step of one job, as its own operation. 1: the job is done, 0: more of it
+ * is left.
+ */
+static int job_step(struct volume *v, const struct queue_row *job)
+{
+	struct queue_row row;
+	int rc = index_begin(v->ix);
+	int done = 0;
+
+	if (rc < 0)
+		return rc;
+	/* Whoever made it may have finished it meanwhile. */
+	rc = queue_find(v->ix, job->kind, job->a, &row);
+	if (rc == 0)
+		done = extent_cut(v->ix, job->a,
+				  job->kind == QUEUE_TRIM_DATA ? job->b : 0,
+				  UINT64_MAX, ROWS_PER_OP);
+	if (rc == 0 && done == 1)
+		rc = queue_remove(v->ix, row.id);
+	if (rc == -ENOENT) {
+		done = 1;
+		rc = 0;
+	}
+	if (done < 0)
+		rc = done;
+	rc = index_end(v->ix, rc);
+	return rc < 0 ? rc : done;
+}
+
+static int next_job(struct volume *v, uint64_t after, struct queue_row *out)
+{
+	int rc;
+
+	index_lock(v->ix);
+	rc = queue_next(v->ix, after, out);
+	index_unlock(v->ix);
+	return rc;
+}
+
+int service_run_queue(struct volume *v)
+{
+	struct queue_row job = {0};
+	int rc = 0;
+
+	while (rc >= 0) {
+		rc = next_job(v, job.id, &job);
+		if (rc == -ENOENT)
+			return 0;
+		/* Orphans are deleted by their last close or by recovery. */
+		if (rc < 0 || job.kind == QUEUE_ORPHAN)
+			continue;
+		do {
+			rc = job_step(v, &job);
+			commit_maybe(v->commit);
+		} while (rc == 0);
+	}
+	return rc;
+}
+
+/* ---- commits and checkpoints ---- */
+
+/* What this machine will remember of the pool; not clean while mounted. */
+static void remember(struct volume *v, uint64_t seq)
+{
+	const struct superblock *sb = &v->pool->sb;
+	const struct epoch *e = &sb->epoch[sb->epochs - 1];
+	struct local_state *s = &v->local_state;
+	int rc;
+
+	s->clean = false;
+	s->mark_epoch = e->number;
+	memcpy(s->mark_epoch_id, e->id, sizeof(s->mark_epoch_id));
+	s->mark_seq = seq;
+	rc = local_store(&v->local, v->pool->keys, s);
+	if (rc < 0)
+		log_event(LOG_LVL_WARN, "local_state", "rc=%s", err_name(rc));
+}
+
+int service_checkpoint(struct volume *v, uint8_t hash_out[32],
+		       uint64_t *seq_out)
+{
+	uint64_t seq = 0;
+	int rc;
+
+	MUTEX_GUARD(&v->ckpt_lock);
+	rc = checkpoint_run(v->checkpoint, hash_out, &seq);
+	if (rc < 0)
+		return rc;
+	remember(v, seq);
+	if (seq_out)
+		*seq_out = seq;
+	return 0;
+}
+
+static void keep_tick(void *arg)
+{
+	struct volume *v = arg;
+	uint64_t now = clock_mono_ns();
+	int rc = 0;
+
+	if (now - v->last_commit_ns >= v->commit_ns) {
+		v->last_commit_ns = now;
+		rc = node_flush_attrs(v);
+		if (rc == 0)
+			rc = commit_all(v->commit);
+	}
+	if (rc == 0)
+		rc = service_run_queue(v);
+	if (rc == 0 && checkpoint_due(v->checkpoint))
+		rc = service_checkpoint(v, NULL, NULL);
+	if (rc < 0)
+		log_event(LOG_LVL_ERROR, "keeper", "rc=%s", err_name(rc));
+}
+
+int service_start(struct volume *v)
+{
+	int rc;
+
+	v->last_commit_ns = clock_mono_ns();
+	rc = ticker_new("flusher", TICK_MS, flush_tick, v, &v->flusher);
+	if (rc == 0)
+		rc = ticker_new("keeper", TICK_MS, keep_tick, v, &v->keeper);
+	return rc;
+}
+
+void service_stop(struct volume *v)
+{
+	ticker_free(steal(&v->flusher));
+	ticker_free(steal(&v->keeper));
+}

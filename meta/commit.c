@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * commit.c - group commit (see commit.h).
+ *
+ * Life of a record:
+ *
+ *     open --cut--> in hand --append ok--> durable
+ *                     |  ^
+ *       append failed +--+ (kept in c->hand, tried again by the next leader)
+ *
+ * Invariants, all under c->mu but for what the leader holds:
+ *   K1  `leading` is true for one thread at a time; only it cuts records and
+ *       touches `hand`.
+ *   K2  records reach the journal in the order of their numbers: no record is
+ *       cut while one is in hand.
+ *   K3  durable only grows, and only after journal_append returned 0 (C2).
+ *   K4  the index lock is not held during an append.
+ */
+#include "meta/commit.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sync.h"
+
+/* A cut record on its way to the journal. */
+struct hand {
+	bool full;
+	uint64_t seq;
+	struct bytes payload;
+	struct jseg_carry *carry;
+};
+
+struct commit {
+	struct index *ix;
+	struct jseg *js;
+	struct mutex mu;
+	struct cond changed;
+	struct journal *journal; /* leader reads it; set while none leads */
+	bool leading;
+	uint64_t durable;
+	int error; /* of the last append, 0 when it went well */
+	struct hand hand;
+};
+
+typedef int hook_fn(void *arg, uint64_t seq);
+
+int commit_new(struct index *ix, struct jseg *js, struct journal *journal,
+	       struct commit **out)
+{
+	struct commit *c = mem_zalloc(sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->ix = ix;
+	c->js = js;
+	c->journal = journal;
+	mutex_init(&c->mu);
+	cond_init(&c->changed);
+	index_lock(ix);
+	c->durable = index_seq(ix);
+	index_unlock(ix);
+	*out = c;
+	return 0;
+}
+
+static void hand_release(struct hand *h, bool ok)
+{
+	jseg_carry_end(h->carry, ok);
+	bytes_release(&h->payload);
+	*h = (struct hand){0};
+}
+
+void commit_free(struct commit *c)
+{
+	if (!c)
+		return;
+	hand_release(&c->hand, false);
+	cond_destroy(&c->changed);
+	mutex_destroy(&c->mu);
+	mem_free(c);
+}
+
+void commit_set_journal(struct commit *c, struct journal *journal)
+{
+	MUTEX_GUARD(&c->mu);
+	c->journal = journal;
+}
+
+uint64_t commit_open_seq(struct commit *c)
+{
+	return index_seq(c->ix) + 1;
+}
+
+uint64_t commit_durable(struct commit *c)
+{
+	MUTEX_GUARD(&c->mu);
+	return c->durable;
+}
+
+int commit_error(struct commit *c)
+{
+	MUTEX_GUARD(&c->mu);
+	return c->error;
+}
+
+/* What the leader is asked for. */
+struct order {
+	hook_fn *hook; /* NULL: an ordinary record, not made when empty */
+	void *arg;
+	uint64_t seq_out;
+	int hook_rc;
+};
+
+/* The part of a cut that needs the index lock (K4). */
+static int cut_locked(struct commit *c, struct order *o, struct bytes *log)
+{
+	struct hand *h = &c->hand;
+	uint64_t seq = commit_open_seq(c);
+	bool needed = o->hook || jseg_pending(c->js) > 0;
+	int rc = jseg_carry_begin(c->js, seq, &h->carry);
+
+	if (rc < 0)
+		return rc;
+	rc = index_cut(c->ix, seq, needed, log);
+	if (rc < 0) {
+		jseg_carry_end(steal(&h->carry), false);
+		return rc;
+	}
+	h->full = true;
+	h->seq = seq;
+	o->seq_out = seq;
+	if (o->hook)
+		o->hook_rc = o->hook(o->arg, seq);
+	return 0;
+}
+
+/*
+ * Cuts the open record into c->hand. 0 also when there was nothing to cut.
+ * The payload may fail to be put together for lack of memory after the cut:
+ * the record then stays in hand without payload, which hand_append notices.
+ */
+static int hand_cut(struct commit *c, struct order *o)
+{
+	struct bytes log = {0};
+	struct hand *h = &c->hand;
+	int rc;
+
+	index_lock(c->ix);
+	rc = cut_locked(c, o, &log);
+	index_unlock(c->ix);
+	if (rc == -ENODATA)
+		return 0;
+	if (rc < 0)
+		return rc;
+	rc = bytes_add_varint(&h->payload, log.len);
+	if (rc == 0)
+		rc = bytes_add(&h->payload, log.data, log.len);
+	if (rc == 0)
+		rc = jseg_carry_encode(h->carry, &h->payload);
+	bytes_release(&log);
+	if (rc < 0)
+		/* The log is gone: this record can never be made durable. */
+		log_event(LOG_LVL_ERROR, "record_lost", "seq=%llu rc=%s",
+			  (unsigned long long)h->seq, err_name(rc));
+	return rc < 0 ? -ERR_STICKY : 0;
+}
+
+static int hand_append(struct commit *c, struct journal *journal)
+{
+	struct hand *h = &c->hand;
+	int rc = 0;
+
+	if (!h->full)
+		return 0;
+	if (journal)
+		rc = journal_append(journal, h->seq, c->durable,
+				    h->payload.data, h->payload.len);
+	return rc;
+}
+
+/* The leader's round: an old record in hand first, then the open one. */
+static int lead(struct commit *c, struct order *o)
+{
+	struct journal *journal = c->journal;
+	uint64_t seq;
+	int rc = hand_append(c, journal);
+
+	if (rc == 0 && c->hand.full) {
+		seq = c->hand.seq;
+		hand_release(&c->hand, true);
+		mutex_lock(&c->mu);
+		c->durable = seq;
+		mutex_unlock(&c->mu);
+	}
+	if (rc == 0)
+		rc = hand_cut(c, o);
+	if (rc == 0)
+		rc = hand_append(c, journal);
+	return rc;
+}
+
+/* Runs one round as leader; c->mu is held on entry and exit. */
+static int lead_locked(struct commit *c, struct order *o)
+{
+	int rc;
+
+	c->leading = true;
+	mutex_unlock(&c->mu);
+	rc = lead(c, o);
+	mutex_lock(&c->mu);
+	if (rc == 0 && c->hand.full) {
+		c->durable = c->hand.seq;
+		hand_release(&c->hand, true);
+	}
+	if (rc == 0)
+		jseg_forget(c->js, c->durable);
+	if (c->error != -ERR_STICKY)
+		c->error = rc;
+	c->leading = false;
+	cond_broadcast(&c->changed);
+	return rc;
+}
+
+int commit_wait(struct commit *c, uint64_t seq)
+{
+	struct order o = {0};
+
+	MUTEX_GUARD(&c->mu);
+	while (c->durable < seq) {
+		int rc;
+
+		if (c->error == -ERR_STICKY)
+			return c->error;
+		if (c->leading) {
+			cond_wait(&c->changed, &c->mu);
+			continue;
+		}
+		rc = lead_locked(c, &o);
+		if (rc < 0)
+			return rc;
+		if (o.seq_out == 0)
+			break; /* nothing was open: all of it is durable */
+	}
+	return 0;
+}
+
+int commit_all(struct commit *c)
+{
+	uint64_t seq;
+
+	index_lock(c->ix);
+	seq = index_seq(c->ix);
+	if (index_pending(c->ix) > 0 || jseg_pending(c->js) > 0)
+		seq++;
+	index_unlock(c->ix);
+	return commit_wait(c, seq);
+}
+
+void commit_maybe(struct commit *c)
+{
+	size_t waiting = index_pending(c->ix) + jseg_pending(c->js);
+	struct order o = {0};
+
+	if (waiting < COMMIT_RECORD_BYTES)
+		return;
+	mutex_lock(&c->mu);
+	if (!c->leading && c->error == 0)
+		(void)lead_locked(c, &o);
+	mutex_unlock(&c->mu);
+}
+
+int commit_cut_hook(struct commit *c, hook_fn *hook, void *arg,
+		    uint64_t *seq_out)
+{
+	struct order o = {.hook = hook, .arg = arg};
+	int rc;
+
+	MUTEX_GUARD(&c->mu);
+	while (c->leading)
+		cond_wait(&c->changed, &c->mu);
+	if (c->error == -ERR_STICKY)
+		return c->error;
+	rc = lead_locked(c, &o);
+	*seq_out = o.seq_out;
+	if (o.hook_rc < 0)
+		return o.hook_rc;
+	return rc;
+}

@@ -1,0 +1,754 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The journal at work: copies, files, release. Inline mode; what needs threads
+ * is in test_journal_threads.c. Numbers (J1, C2 ...) are those of journal.c.
+ */
+#include "unit/meta/journal_kit.h"
+
+/* ---- round trips ---- */
+
+static void roundtrip(unsigned n, unsigned m)
+{
+	struct kit *k = kit_new(n, m);
+	struct journal_stats st;
+	unsigned holders;
+
+	kit_start(k);
+	kit_append(k, 120);
+	journal_get_stats(k->j, &st);
+	assert_int_equal(st.copies, m + 1);
+	assert_int_equal(st.copies_wanted, m + 1);
+	assert_int_equal(st.records, 120);
+	assert_int_equal(st.replaced, 0);
+	assert_true(st.used_bytes >= st.bytes);
+	holders = kit_holders(k);
+	assert_int_equal(__builtin_popcount(holders), m + 1);
+	kit_stop(k);
+	for (unsigned set = 1; set < 1u << n; set++) {
+		struct journal_scan_result r = kit_scan(k, set, 1);
+
+		assert_int_equal(r.last_seq, set & holders ? 120 : 0);
+		assert_int_equal(r.acked, set & holders ? 119 : 0);
+		assert_int_equal(r.damaged, 0);
+		assert_false(r.lost);
+	}
+	kit_free(k);
+}
+
+static void test_roundtrip(void **state)
+{
+	(void)state;
+	roundtrip(1, 0);
+	roundtrip(3, 0);
+	roundtrip(2, 1);
+	roundtrip(5, 1);
+	roundtrip(5, 2);
+	roundtrip(4, 3);
+}
+
+static void test_chacha(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+
+	(void)state;
+	k->pool.geo.cipher = CIPHER_CHACHA20_POLY1305;
+	kit_start(k);
+	kit_append(k, 20);
+	kit_check_each(k, 3);
+	kit_free(k);
+}
+
+/* Files grow from the shortest to the longest, and there are many. */
+static void test_files_grow(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+	static struct kit_dir d;
+	uint64_t longest = 0;
+
+	(void)state;
+	k->max_len = 6000;
+	kit_start(k);
+	kit_list(k, 0, &d);
+	assert_int_equal(d.n, 1);
+	assert_int_equal(d.at[0].size, 16384);
+	assert_string_equal(d.at[0].name, "journal/0000000000000007-00000001");
+	kit_append(k, 150);
+	kit_list(k, 0, &d);
+	assert_true(d.n > 5);
+	for (unsigned i = 0; i < d.n; i++) {
+		assert_true(d.at[i].size >= longest);
+		longest = d.at[i].size;
+	}
+	assert_int_equal(longest, 131072);
+	kit_check_each(k, 3);
+	kit_free(k);
+}
+
+/* A record longer than the file that was made ahead. */
+static void test_large_record(void **state)
+{
+	const size_t len = 3u << 20;
+	AUTO_FREE uint8_t *p = mem_zalloc(len);
+	struct kit *k = kit_new(2, 1);
+	struct journal_scan_result r;
+
+	(void)state;
+	assert_non_null(p);
+	kit_start(k);
+	kit_append(k, 3);
+	assert_int_equal(journal_append(k->j, 4, 3, p,
+					(size_t)JOURNAL_RECORD_MAX + 1),
+			 -EFBIG);
+	kit_append(k, 1);
+	k->max_len = 0; /* the big one is not of the model */
+	assert_int_equal(journal_append(k->j, 5, 4, p, len), 0);
+	assert_int_equal(journal_append(k->j, 6, 5, p, len), 0);
+	k->acked = 6;
+	r = kit_scan(k, KIT_ALL, 7);
+	assert_int_equal(r.acked, 5);
+	assert_int_equal(r.last_seq, 6);
+	k->max_len = 20000;
+	kit_append(k, 5);
+	k->covered = 6;
+	kit_check_each(k, 3);
+	kit_free(k);
+}
+
+static void test_largest_record(void **state)
+{
+	AUTO_FREE uint8_t *p = mem_zalloc(JOURNAL_RECORD_MAX);
+	struct kit *k = kit_new(1, 0);
+
+	(void)state;
+	assert_non_null(p);
+	kit_start(k);
+	assert_int_equal(journal_append(k->j, 1, 0, p, JOURNAL_RECORD_MAX), 0);
+	k->acked = k->covered = 1;
+	kit_append(k, 2);
+	kit_check_each(k, 1);
+	kit_free(k);
+}
+
+/* ---- who holds copies ---- */
+
+static void test_placement(void **state)
+{
+	struct kit *k = kit_new(5, 2);
+
+	(void)state;
+	kit_start(k);
+	assert_int_equal(kit_holders(k), 7); /* all equal: by slot */
+	assert_int_equal(kit_spare(k), 3);
+	kit_free(k);
+
+	k = kit_new(5, 2);
+	kit_fault(k, 0, (struct fault_rule){.kind = FAULT_FULL});
+	kit_fault(k, 2, (struct fault_rule){.kind = FAULT_FULL});
+	kit_start(k);
+	assert_int_equal(kit_holders(k), 26); /* those with free space */
+	kit_free(k);
+}
+
+static void test_spare_is_empty(void **state)
+{
+	struct kit *k = kit_new(4, 1);
+	static struct kit_dir d;
+
+	(void)state;
+	kit_start(k);
+	kit_append(k, 30);
+	assert_int_equal(kit_holders(k), 3);
+	kit_list(k, 2, &d);
+	assert_int_equal(d.n, 1);
+	assert_string_equal(d.at[0].name, "journal/0000000000000007-00000000");
+	assert_int_equal(kit_count_files(k, 3), 0);
+	kit_free(k);
+}
+
+static void test_fewer_members_than_copies(void **state)
+{
+	struct kit *k = kit_new(4, 2);
+	struct journal_stats st;
+	struct backend *hidden[3] = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		hidden[i] = steal(&k->pool.member[i].backend);
+	kit_start(k);
+	kit_append(k, 10);
+	journal_get_stats(k->j, &st);
+	assert_int_equal(st.copies, 1);
+	assert_int_equal(st.copies_wanted, 3);
+	kit_check_each(k, 8);
+	/* They come back, and get what they lack with the next record. */
+	for (unsigned i = 0; i < 3; i++)
+		k->pool.member[i].backend = hidden[i];
+	kit_append(k, 1);
+	journal_get_stats(k->j, &st);
+	assert_int_equal(st.copies, 3);
+	kit_check_each(k, kit_holders(k));
+	kit_free(k);
+}
+
+static void test_no_member(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+	struct backend *hidden[2] = {steal(&k->pool.member[0].backend),
+				     steal(&k->pool.member[1].backend)};
+
+	(void)state;
+	assert_int_equal(kit_try_start(k), -ERR_UNAVAILABLE);
+	for (unsigned i = 0; i < 2; i++) {
+		k->pool.member[i].backend = hidden[i];
+		kit_fault(k, i, (struct fault_rule){.kind = FAULT_FULL});
+	}
+	assert_int_equal(kit_try_start(k), -ENOSPC);
+	assert_int_equal(kit_count_files(k, 0), 0);
+	kit_free(k);
+}
+
+/* ---- replacing a copy ---- */
+
+static void replace(struct fault_rule rule, unsigned before)
+{
+	struct kit *k = kit_new(4, 1);
+	struct journal_stats st;
+
+	kit_start(k);
+	kit_append(k, before);
+	kit_fault(k, 0, rule);
+	for (unsigned i = 0; i < 40 && kit_holders(k) == 3; i++)
+		kit_append(k, 1);
+	assert_int_equal(kit_holders(k), 6); /* the spare took over */
+	journal_get_stats(k->j, &st);
+	assert_int_equal(st.copies, 2);
+	assert_int_equal(st.replaced, 1);
+	assert_true(fault_hits(k->loc[0]) > 0);
+	kit_check(k, 4); /* the new one alone */
+	kit_check(k, 2);
+	kit_append(k, 30);
+	assert_int_equal(kit_spare(k), 3);
+	kit_check_each(k, 6);
+	kit_stop(k);
+	kit_check(k, 4);
+	kit_free(k);
+}
+
+static void test_replace(void **state)
+{
+	static const struct fault_rule rule[] = {
+		{.kind = FAULT_ERROR, .err = EIO, .ops = FAULT_OP_WRITE},
+		{.kind = FAULT_ERROR, .err = EROFS},
+		{.kind = FAULT_ERROR, .err = EIO, .ops = FAULT_OP_CREATE},
+		{.kind = FAULT_ERROR, .err = EIO, .ops = FAULT_OP_SYNC},
+		{.kind = FAULT_TORN},
+		{.kind = FAULT_VANISH},
+		{.kind = FAULT_FULL},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(rule); i++) {
+		replace(rule[i], 0);
+		replace(rule[i], 1);
+		replace(rule[i], 25);
+	}
+}
+
+/* One after the other fails; what was never released survives all moves. */
+static void test_replace_again_and_again(void **state)
+{
+	struct kit *k = kit_new(6, 1);
+	struct journal_stats st;
+
+	(void)state;
+	kit_start(k);
+	for (unsigned i = 0; i < 4; i++) {
+		kit_append(k, 15);
+		kit_fault(k, i,
+			  (struct fault_rule){.kind = FAULT_ERROR,
+					      .err = EIO,
+					      .ops = FAULT_OP_WRITE});
+		kit_append(k, 1);
+		kit_check_each(k, kit_holders(k));
+	}
+	journal_get_stats(k->j, &st);
+	assert_int_equal(st.replaced, 4);
+	assert_int_equal(kit_holders(k), 48);
+	kit_free(k);
+}
+
+/* Its own member is taken again, in new files (C7, J7). */
+static void test_replace_by_itself(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+	static struct kit_dir d;
+
+	(void)state;
+	kit_start(k);
+	kit_append(k, 10);
+	kit_fault(k, 1,
+		  (struct fault_rule){.kind = FAULT_ERROR,
+				      .err = EIO,
+				      .ops = FAULT_OP_WRITE,
+				      .times = 1});
+	kit_append(k, 1);
+	assert_int_equal(kit_holders(k), 3);
+	kit_check_each(k, 3);
+	kit_list(k, 1, &d);
+	assert_non_null(strstr(d.at[d.n - 1].name, ".1"));
+	kit_append(k, 30);
+	kit_check_each(k, 3);
+	/* The old attempt goes with the files it was a copy of. */
+	kit_release(k, k->acked);
+	kit_list(k, 1, &d);
+	for (unsigned i = 0; i < d.n; i++)
+		assert_non_null(strstr(d.at[i].name, ".1"));
+	kit_free(k);
+}
+
+/* No other member, and it does not work: C2 asks for min(m+1, u). */
+static void test_copy_lost_for_good(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+	struct journal_stats st;
+
+	(void)state;
+	kit_start(k);
+	kit_append(k, 10);
+	kit_fault(k, 0, (struct fault_rule){.kind = FAULT_ERROR, .err = EIO});
+	kit_append(k, 20);
+	journal_get_stats(k->j, &st);
+	assert_int_equal(st.copies, 1);
+	kit_check_each(k, 2);
+	kit_free(k);
+}
+
+/* A member that is up but full counts in u. */
+static void test_full_member_counts(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+	struct journal_stats st;
+
+	(void)state;
+	kit_start(k);
+	kit_append(k, 10);
+	kit_fault(k, 0, (struct fault_rule){.kind = FAULT_FULL});
+	assert_int_equal(kit_try_append(k), -ENOSPC);
+	assert_int_equal(kit_try_append(k), -ENOSPC);
+	kit_check(k, KIT_ALL);
+	kit_check(k, 2);
+	/* It goes down: then it does not. */
+	backend_set_down(k->pool.member[0].backend, true);
+	kit_append(k, 5);
+	journal_get_stats(k->j, &st);
+	assert_int_equal(st.copies, 1);
+	kit_check_each(k, 2);
+	kit_free(k);
+}
+
+/* ---- failed appends ---- */
+
+static void fail_all(struct kit *k, struct fault_rule rule)
+{
+	for (unsigned i = 0; i < k->pool.n; i++)
+		kit_fault(k, i, rule);
+}
+
+static void clear_all(struct kit *k)
+{
+	for (unsigned i = 0; i < k->pool.n; i++)
+		kit_clear(k, i);
+}
+
+/* The same record again goes to a new file, and is found once (C9). */
+static void test_failed_append(void **state)
+{
+	struct kit *k = kit_new(3, 1);
+
+	(void)state;
+	kit_start(k);
+	for (unsigned round = 0; round < 6; round++) {
+		kit_append(k, 1 + round * 3);
+		fail_all(k, (struct fault_rule){.kind = round % 2 ? FAULT_TORN
+								  : FAULT_ERROR,
+						.err = EIO,
+						.ops = FAULT_OP_WRITE,
+						.times = 1});
+		assert_int_not_equal(kit_try_append(k), 0);
+		clear_all(k);
+		kit_check(k, KIT_ALL);
+		kit_append(k, 1);
+		kit_check_each(k, kit_holders(k));
+	}
+	kit_free(k);
+}
+
+/* Written on all copies, and still refused: the retry must win (C9). */
+static void test_record_written_twice(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+	struct journal_scan_result r;
+
+	(void)state;
+	kit_start(k);
+	kit_append(k, 4);
+	/* durable on member 1 alone, and member 0 is full: an error */
+	kit_fault(k, 0, (struct fault_rule){.kind = FAULT_FULL});
+	assert_int_equal(kit_try_append(k), -ENOSPC);
+	r = kit_scan(k, 2, 1);
+	assert_int_equal(r.last_seq, 5);
+	clear_all(k);
+	k->j->member[0].retry_ns = 0; /* as if time had passed */
+	kit_append(k, 6);
+	assert_int_equal(kit_holders(k), 3);
+	kit_check_each(k, 3);
+	r = kit_scan(k, KIT_ALL, 1);
+	assert_int_equal(r.last_seq, 10);
+	assert_int_equal(r.damaged, 0);
+	kit_free(k);
+}
+
+/* Every allocation of every step may fail; nothing acknowledged is lost. */
+static void test_no_memory(void **state)
+{
+	struct kit *k = kit_new(4, 1);
+	struct journal_scan_result r;
+	unsigned failed = 0;
+	int rc = -ENOMEM;
+
+	(void)state;
+	for (uint64_t i = 1; rc; i++) {
+		mem_fail_at(i, 0);
+		rc = kit_try_start(k);
+		mem_fail_at(0, 0);
+		assert_true(rc == 0 || rc == -ENOMEM || rc == -ERR_UNAVAILABLE);
+	}
+	for (uint64_t i = 1; i < 400; i++) {
+		uint64_t acked = k->acked;
+
+		mem_fail_at(i % 40 + 1, 0);
+		failed += kit_try_append(k) != 0;
+		mem_fail_at(0, 0);
+		if (acked < k->acked && i % 16 == 0)
+			kit_check_each(k, kit_holders(k));
+	}
+	assert_true(failed > 10 && k->acked > 50);
+	kit_append(k, 1);
+	kit_check_each(k, kit_holders(k));
+	rc = -ENOMEM;
+	for (uint64_t i = 1; rc; i++) {
+		mem_fail_at(i, 0);
+		rc = kit_try_scan(k, KIT_ALL, 1, &r);
+		mem_fail_at(0, 0);
+	}
+	assert_int_equal(r.last_seq, k->acked);
+	kit_free(k);
+}
+
+/* ---- release ---- */
+
+static void test_release_recycles(void **state)
+{
+	struct kit *k = kit_new(3, 1);
+	struct journal_stats st;
+	static struct kit_dir d;
+
+	(void)state;
+	kit_start(k);
+	for (unsigned i = 0; i < 300; i++) {
+		kit_append(k, 1);
+		if (i % 10 == 9)
+			kit_release(k, k->acked - rnd_below(4));
+		kit_check_each(k, 3);
+		/* in use, recycled, prepared */
+		journal_get_stats(k->j, &st);
+		kit_list(k, 0, &d);
+		assert_true(d.n <= 2 + 20);
+	}
+	kit_release(k, k->acked);
+	journal_get_stats(k->j, &st);
+	assert_int_equal(st.used_bytes, 0);
+	kit_list(k, 0, &d);
+	assert_true(d.n <= 2);
+	kit_append(k, 3);
+	kit_check_each(k, 3);
+	kit_free(k);
+}
+
+/* What was in a recycled file never comes back, wherever a scan begins. */
+static void test_recycled_stays_gone(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+
+	(void)state;
+	k->max_len = 3000;
+	kit_start(k);
+	for (unsigned i = 0; i < 200; i++) {
+		struct journal_scan_result r;
+
+		kit_append(k, 1);
+		if (i % 7 == 6)
+			kit_release(k, k->acked - 1);
+		/* Older ones may be found, but only as one chain. */
+		for (uint64_t from = k->acked > 12 ? k->acked - 12 : 1;
+		     from <= k->acked + 1; from++) {
+			assert_int_equal(kit_try_scan(k, 1 + i % 2, from, &r),
+					 0);
+			if (from > k->covered)
+				assert_int_equal(r.last_seq, k->acked);
+			else
+				assert_true(r.last_seq == k->acked ||
+					    r.records == 0);
+			assert_false(from > k->covered && r.lost);
+		}
+	}
+	kit_free(k);
+}
+
+static unsigned count_salts(struct kit *k, unsigned slot,
+			    uint8_t (*salt)[KEY_SALT])
+{
+	static struct kit_dir d;
+	unsigned n = 0;
+
+	kit_list(k, slot, &d);
+	for (unsigned i = 0; i < d.n; i++) {
+		uint8_t block[JOURNAL_BLOCK];
+		struct journal_head h;
+
+		kit_read(k, slot, d.at[i].name, block, sizeof(block), 0);
+		if (journal_codec_get_head(&k->pool, block, sizeof(block), &h))
+			continue;
+		memcpy(salt[n++], h.salt, KEY_SALT);
+	}
+	return n;
+}
+
+static void test_new_salt_for_a_new_life(void **state)
+{
+	uint8_t a[64][KEY_SALT], b[64][KEY_SALT];
+	struct kit *k = kit_new(1, 0);
+	unsigned n, more;
+
+	(void)state;
+	k->file_max = k->file_min;
+	k->max_len = 8000;
+	kit_start(k);
+	kit_append(k, 8);
+	kit_release(k, k->acked);
+	kit_append(k, 1);
+	n = count_salts(k, 0, a);
+	assert_true(n > 0);
+	for (unsigned round = 0; round < 5; round++) {
+		kit_append(k, 8);
+		kit_release(k, k->acked);
+	}
+	kit_append(k, 1);
+	more = count_salts(k, 0, b);
+	for (unsigned i = 0; i < n; i++) {
+		for (unsigned x = 0; x < more; x++)
+			assert_memory_not_equal(a[i], b[x], KEY_SALT);
+	}
+	kit_free(k);
+}
+
+/* Recycled files are used: after a while none is made any more. */
+static void test_steady_state_makes_no_files(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+
+	(void)state;
+	k->file_max = k->file_min = 65536;
+	k->max_len = 3000;
+	kit_start(k);
+	for (unsigned i = 0; i < 60; i++) {
+		kit_append(k, 2);
+		kit_release(k, k->acked - 1);
+	}
+	for (unsigned s = 0; s < 2; s++)
+		kit_fault(k, s,
+			  (struct fault_rule){.kind = FAULT_ERROR,
+					      .err = EIO,
+					      .ops = FAULT_OP_CREATE});
+	for (unsigned i = 0; i < 60; i++) {
+		kit_append(k, 2);
+		kit_release(k, k->acked - 1);
+		kit_check_each(k, 3);
+	}
+	assert_int_equal(fault_hits(k->loc[0]), 0);
+	kit_free(k);
+}
+
+static void test_free_removes(void **state)
+{
+	struct kit *k = kit_new(4, 1);
+
+	(void)state;
+	kit_start(k);
+	kit_append(k, 30);
+	kit_fault(k, 1,
+		  (struct fault_rule){.kind = FAULT_ERROR,
+				      .err = EIO,
+				      .ops = FAULT_OP_WRITE,
+				      .times = 1});
+	kit_append(k, 30);
+	kit_release(k, 40);
+	kit_append(k, 3);
+	journal_free(steal(&k->j), true);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(kit_count_files(k, i), 0);
+	kit_free(k);
+}
+
+static void test_free_in_every_state(void **state)
+{
+	(void)state;
+	for (unsigned records = 0; records < 12; records++) {
+		struct kit *k = kit_new(3, 1);
+
+		kit_start(k);
+		kit_append(k, records);
+		kit_release(k, records / 2);
+		journal_free(steal(&k->j), true);
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(kit_count_files(k, i), 0);
+		kit_free(k);
+	}
+	journal_free(NULL, true);
+}
+
+/* ---- sizes ---- */
+
+static void test_limits(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+	struct journal_stats st;
+	const struct journal_options o = {.pool = &k->pool, .next_seq = 9};
+
+	(void)state;
+	assert_int_equal(journal_new(&o, &k->j), 0);
+	journal_get_stats(k->j, &st);
+	assert_int_equal(st.limit_bytes, 4ull * JOURNAL_FILE_MAX);
+	assert_int_equal(st.used_bytes, JOURNAL_BLOCK);
+	assert_int_equal(k->j->file_min, JOURNAL_FILE_MIN);
+	kit_free(k);
+}
+
+/* ---- everything at random, against the model ---- */
+
+static struct fault_rule random_rule(void)
+{
+	static const struct fault_rule rule[] = {
+		{.kind = FAULT_ERROR, .err = EIO, .ops = FAULT_OP_WRITE},
+		{.kind = FAULT_ERROR, .err = EIO, .ops = FAULT_OP_CREATE},
+		{.kind = FAULT_ERROR, .err = EIO, .ops = FAULT_OP_RENAME},
+		{.kind = FAULT_ERROR, .err = EIO, .ops = FAULT_OP_REMOVE},
+		{.kind = FAULT_ERROR, .err = EIO, .ops = FAULT_OP_LIST},
+		{.kind = FAULT_ERROR, .err = EACCES},
+		{.kind = FAULT_TORN},
+		{.kind = FAULT_FULL},
+		{.kind = FAULT_VANISH},
+	};
+	struct fault_rule r = rule[rnd_below(ARRAY_LEN(rule))];
+
+	r.skip = rnd_below(4);
+	r.times = 1 + rnd_below(5);
+	return r;
+}
+
+/* Only members the faults have left alone can be asked. */
+static void check_healthy(struct kit *k)
+{
+	unsigned holders = kit_holders(k);
+
+	clear_all(k);
+	for (unsigned i = 0; i < k->pool.n; i++) {
+		backend_set_down(k->pool.member[i].backend, false);
+		while (backend_get_state(k->pool.member[i].backend) !=
+		       BACKEND_UP)
+			assert_int_equal(
+				backend_probe(k->pool.member[i].backend, 1000),
+				0);
+	}
+	kit_check_each(k, holders);
+}
+
+static void one_life(uint64_t seed)
+{
+	unsigned n = 1 + (unsigned)rnd_below(KIT_MEMBERS);
+	struct kit *k = kit_new(n, (unsigned)rnd_below(MIN(n, 4u)));
+
+	(void)seed;
+	k->max_len = 1u << (8 + rnd_below(8));
+	kit_start(k);
+	for (unsigned step = 0; step < 60; step++) {
+		uint64_t what = rnd_below(10);
+
+		if (what < 7)
+			(void)!kit_try_append(k);
+		else if (what == 7 && k->acked > k->covered)
+			kit_release(k,
+				    k->covered + 1 +
+					    rnd_below(k->acked - k->covered));
+		else if (what == 8)
+			kit_fault(k, (unsigned)rnd_below(n), random_rule());
+		else
+			check_healthy(k);
+	}
+	check_healthy(k);
+	kit_stop(k);
+	kit_check(k, KIT_ALL);
+	kit_free(k);
+}
+
+static void test_model(void **state)
+{
+	uint64_t seed = test_seed();
+
+	(void)state;
+	for (unsigned i = 0; i < 60; i++) {
+		rnd_seed(seed + i);
+		one_life(seed + i);
+	}
+	rnd_unseed();
+}
+
+static int inline_on(void **state)
+{
+	(void)state;
+	workq_inline(true);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_roundtrip),
+		cmocka_unit_test(test_chacha),
+		cmocka_unit_test(test_files_grow),
+		cmocka_unit_test(test_large_record),
+		cmocka_unit_test(test_largest_record),
+		cmocka_unit_test(test_placement),
+		cmocka_unit_test(test_spare_is_empty),
+		cmocka_unit_test(test_fewer_members_than_copies),
+		cmocka_unit_test(test_no_member),
+		cmocka_unit_test(test_replace),
+		cmocka_unit_test(test_replace_again_and_again),
+		cmocka_unit_test(test_replace_by_itself),
+		cmocka_unit_test(test_copy_lost_for_good),
+		cmocka_unit_test(test_full_member_counts),
+		cmocka_unit_test(test_failed_append),
+		cmocka_unit_test(test_record_written_twice),
+		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_release_recycles),
+		cmocka_unit_test(test_recycled_stays_gone),
+		cmocka_unit_test(test_new_salt_for_a_new_life),
+		cmocka_unit_test(test_steady_state_makes_no_files),
+		cmocka_unit_test(test_free_removes),
+		cmocka_unit_test(test_free_in_every_state),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_model),
+	};
+
+	return cmocka_run_group_tests(tests, inline_on, NULL);
+}

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "base/buf.h"
 #include "backend/segment.h"
 
 enum build_state {
@@ -23,6 +24,7 @@ struct seg_build {
 	uint8_t salt[KEY_SALT];
 	struct aead *aead; /* the adder's own */
 	enum build_state state;
+	struct buf *payload_buf, *entry_buf;
 	uint8_t *payload; /* seg_room(cap) bytes, never moves */
 	uint32_t cap;
 	_Atomic uint32_t len;	       /* payload bytes that are in place */

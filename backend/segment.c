@@ -81,12 +81,15 @@ int seg_build_new(const struct seg_context *cx, enum seg_kind kind,
 		memcpy(b->salt, salt, KEY_SALT);
 	else
 		rnd_bytes(b->salt, KEY_SALT);
-	b->payload = mem_alloc_aligned(payload_room(cap));
-	b->entry = mem_alloc_aligned(seg_count_max(cap) * sizeof(*b->entry));
-	rc = b->payload && b->entry
-		     ? keyring_aead(cx->keys, cx->cipher, "segment", b->salt,
-				    NULL, 0, &b->aead)
-		     : -ENOMEM;
+	b->payload_buf = buf_new(payload_room(cap));
+	b->entry_buf = buf_new(seg_count_max(cap) * sizeof(*b->entry));
+	if (b->payload_buf && b->entry_buf) {
+		b->payload = b->payload_buf->data;
+		b->entry = (void *)b->entry_buf->data;
+	}
+	rc = b->entry ? keyring_aead(cx->keys, cx->cipher, "segment", b->salt,
+				     NULL, 0, &b->aead)
+		      : -ENOMEM;
 	if (rc) {
 		seg_build_free(b);
 		return rc;
@@ -100,8 +103,8 @@ void seg_build_free(struct seg_build *b)
 	if (!b)
 		return;
 	aead_free(b->aead);
-	mem_free(b->payload);
-	mem_free(b->entry);
+	buf_unref(b->payload_buf);
+	buf_unref(b->entry_buf);
 	mem_free(b);
 }
 

@@ -3,18 +3,17 @@
 
 #include "base/mem.h"
 #include "base/must.h"
-
-#define PAGE 4096
+#include "base/pages.h"
 
 struct buf *buf_new(size_t size)
 {
 	AUTO_FREE struct buf *b = mem_alloc(sizeof(*b));
 
-	if (!b || size > SIZE_MAX - PAGE)
+	if (!b)
 		return NULL;
-	b->cap = MAX((size + PAGE - 1) / PAGE, (size_t)1) * PAGE;
+	b->cap = pages_round(size);
 	b->len = size;
-	b->data = mem_alloc_aligned(b->cap);
+	b->data = pages_alloc(size);
 	if (!b->data)
 		return NULL;
 	atomic_init(&b->refs, 1);
@@ -38,6 +37,6 @@ void buf_unref(struct buf *b)
 	MUST(before > 0);
 	if (before > 1)
 		return;
-	mem_free(b->data);
+	pages_free(b->data, b->cap);
 	mem_free(b);
 }

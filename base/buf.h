@@ -15,7 +15,7 @@
 
 struct buf {
 	atomic_uint refs;
-	size_t cap; /* allocated bytes, a multiple of 4096 */
+	size_t cap; /* allocated bytes, a multiple of 4096 (pages.h) */
 	size_t len; /* bytes in use, set by the maker */
 	uint8_t *data;
 };

@@ -6,6 +6,8 @@
  */
 #include "cache/cache_impl.h"
 
+#include "base/pages.h"
+
 #include <string.h>
 
 #include "base/clock.h"
@@ -152,7 +154,7 @@ uint8_t *chunk_buf_new(struct cache *c, uint32_t cap)
 
 	c->bytes += cap;
 	cache_shrink(c);
-	buf = mem_alloc(cap);
+	buf = pages_alloc(cap);
 	if (!buf)
 		c->bytes -= cap;
 	return buf;
@@ -163,7 +165,7 @@ void chunk_buf_free(struct cache *c, uint8_t *buf, uint32_t cap)
 	if (!buf)
 		return;
 	c->bytes -= cap;
-	mem_free(buf);
+	pages_free(buf, cap);
 }
 
 /* Everything on the list may go, so nothing has to be searched (I6). */

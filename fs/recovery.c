@@ -27,6 +27,7 @@
 #include "base/mem.h"
 #include "base/rnd.h"
 #include "backend/store.h"
+#include "fs/inspect.h"
 #include "fs/volume_impl.h"
 #include "meta/manifest.h"
 
@@ -428,4 +429,65 @@ int recovery_open(struct volume *v, const struct volume_options *o,
 		rc = start_journal(&r);
 	manifest_release(&r.manifest);
 	return rc;
+}
+
+/* ---- for checks ---- */
+
+/* What is wrong with the pool has a code of ours; this is the machine's. */
+static bool is_machines(int rc)
+{
+	return rc < 0 && rc > -ERR_FIRST_;
+}
+
+static int inspect_index(struct recovery *r, struct inspect *out)
+{
+	struct diag scratch = DIAG_INIT;
+	struct diag *diag = r->diag;
+	int rc = open_local(r);
+
+	if (rc < 0)
+		return rc;
+	r->diag = &scratch;
+	rc = open_index(r);
+	r->diag = diag;
+	if (is_machines(rc))
+		return diag_fail(diag, rc, "%s: %s", r->v->local.folder,
+				 err_text(rc));
+	out->index_rc = rc;
+	return 0;
+}
+
+static int inspect_journal(struct recovery *r, struct inspect *out)
+{
+	struct diag scratch = DIAG_INIT;
+	int rc = make_engine(r);
+
+	if (rc < 0)
+		return rc;
+	r->diag = &scratch;
+	out->scan_rc = replay(r);
+	out->scanned = true;
+	out->scan = r->scan;
+	return out->scan_rc == -ENOMEM ? -ENOMEM : 0;
+}
+
+int recovery_inspect(struct volume *v, const struct volume_options *o,
+		     struct diag *diag, struct inspect *out)
+{
+	struct recovery r = {.v = v, .o = o, .diag = diag};
+	int rc = find_pool(&r);
+
+	if (rc == 0)
+		rc = store_new(v->pool, &v->store);
+	if (rc < 0)
+		return rc;
+	v->read_only = true;
+	v->chunk_bytes = v->pool->geo.chunk_bytes;
+	out->manifest_rc = load_manifest(&r);
+	if (out->manifest_rc == 0)
+		rc = inspect_index(&r, out);
+	if (rc == 0 && v->ix)
+		rc = inspect_journal(&r, out);
+	out->manifest = r.manifest;
+	return out->manifest_rc == -ENOMEM ? -ENOMEM : rc;
 }

@@ -29,7 +29,9 @@ static void flush_tick(void *arg)
 	if (atomic_exchange(&v->flush_wanted, false))
 		before = UINT64_MAX;
 	/* Errors stay with the inodes and come back from their fsync. */
-	(void)writeback_run(v, CACHE_ANY, before);
+	if (writeback_run(v, CACHE_ANY, before) < 0)
+		log_event(LOG_LVL_DEBUG, "flush_incomplete", "all=%d",
+			  before == UINT64_MAX);
 }
 
 void service_want_writeback(void *volume)

@@ -81,19 +81,27 @@ static void volume_let_go(struct volume *v)
 	mem_free(v);
 }
 
-int volume_open(const struct volume_options *o, struct diag *diag,
-		struct volume **out)
+int volume_new(const struct volume_options *o, struct volume **out)
 {
 	struct volume *v = mem_zalloc(sizeof(*v));
-	int rc;
+	int rc = v ? volume_init(v, o) : -ENOMEM;
 
-	if (!v)
-		return -ENOMEM;
-	rc = volume_init(v, o);
 	if (rc < 0) {
 		mem_free(v);
 		return rc;
 	}
+	*out = v;
+	return 0;
+}
+
+int volume_open(const struct volume_options *o, struct diag *diag,
+		struct volume **out)
+{
+	struct volume *v;
+	int rc = volume_new(o, &v);
+
+	if (rc < 0)
+		return rc;
 	rc = recovery_open(v, o, diag);
 	if (rc == 0 && !v->read_only)
 		rc = service_start(v);

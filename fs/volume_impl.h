@@ -106,11 +106,20 @@ int volume_writable(struct volume *v) MUST_USE;
 int data_drop(struct volume *v, uint64_t data) MUST_USE;
 
 /* ---- volume.c ---- */
+/* One that has nothing open yet; volume_crash lets go of it. */
+int volume_new(const struct volume_options *o, struct volume **out) MUST_USE;
 int volume_make_cache(struct volume *v,
 		      const struct volume_options *o) MUST_USE;
 
 /* ---- recovery.c ---- */
 int recovery_open(struct volume *v, const struct volume_options *o,
 		  struct diag *diag) MUST_USE;
+/*
+ * The steps of a read-only opening, going on where what is damaged allows it.
+ * 0: the pool is open, *out tells how far it came; o as inspect.c makes it.
+ */
+struct inspect;
+int recovery_inspect(struct volume *v, const struct volume_options *o,
+		     struct diag *diag, struct inspect *out) MUST_USE;
 
 #endif

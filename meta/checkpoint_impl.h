@@ -100,10 +100,10 @@ void past_release(struct past *p);
  * Which of n older checkpoints are kept beside a new one: those at the numbers
  * out[0..returned), ascending. created_ns: when each was made, newest first.
  * The newest always; of the last hour, day and week (by now_ns) the oldest
- * each, so that there is always one that is about as old as that. Times decide
- * only what is kept longer, so a clock that jumps costs history, not safety:
- * one made in the future counts for no span. With scarce space the newest is
- * all.
+ * each: it stays until it is as old as that, then one that is kept for a
+ * shorter span takes its place. Times decide only what is kept longer, so a
+ * clock that jumps costs history, not safety: one made in the future counts
+ * for no span. With scarce space the newest is all.
  */
 unsigned checkpoint_select(const int64_t *created_ns, unsigned n,
 			   int64_t now_ns, bool scarce,

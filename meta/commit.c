@@ -15,12 +15,18 @@
  *       cut while one is in hand.
  *   K3  durable only grows, and only after journal_append returned 0 (C2).
  *   K4  the index lock is not held during an append.
+ *   K5  a record stays below JOURNAL_RECORD_MAX, or it could never be
+ *       appended: sealed bytes beyond CARRY_MAX are striped before the cut,
+ *       and who adds to the log waits while LOG_MAX waits (commit_maybe).
  */
 #include "meta/commit.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sync.h"
+
+#define CARRY_MAX (JOURNAL_RECORD_MAX / 2)
+#define LOG_MAX	  (JOURNAL_RECORD_MAX / 4)
 
 /* A cut record on its way to the journal. */
 struct hand {
@@ -111,6 +117,16 @@ struct order {
 	int hook_rc;
 };
 
+/* K5: what has a stripe needs no record. */
+static int limit_carry(struct commit *c)
+{
+	int rc = 0;
+
+	while (rc == 0 && jseg_pending(c->js) > CARRY_MAX)
+		rc = jseg_rotate(c->js, true);
+	return rc;
+}
+
 /* The part of a cut that needs the index lock (K4). */
 static int cut_locked(struct commit *c, struct order *o, struct bytes *log)
 {
@@ -143,8 +159,10 @@ static int hand_cut(struct commit *c, struct order *o)
 {
 	struct bytes log = {0};
 	struct hand *h = &c->hand;
-	int rc;
+	int rc = limit_carry(c);
 
+	if (rc < 0)
+		return rc;
 	index_lock(c->ix);
 	rc = cut_locked(c, o, &log);
 	index_unlock(c->ix);
@@ -264,6 +282,8 @@ void commit_maybe(struct commit *c)
 	if (waiting < COMMIT_RECORD_BYTES)
 		return;
 	mutex_lock(&c->mu);
+	while (c->leading && index_pending(c->ix) > LOG_MAX)
+		cond_wait(&c->changed, &c->mu); /* K5 */
 	if (!c->leading && c->error == 0)
 		(void)lead_locked(c, &o);
 	mutex_unlock(&c->mu);

@@ -44,8 +44,8 @@ int commit_wait(struct commit *c, uint64_t seq) MUST_USE;
 /* Makes all operations ended before the call durable. */
 int commit_all(struct commit *c) MUST_USE;
 /* Closes the record in the background manner if enough waits for it: called
- * after operations and jseg_add; returns at once when little waits. Errors
- * are kept for commit_wait. */
+ * after operations and jseg_add; returns at once when little waits, and waits
+ * for the leader when very much does. Errors are kept for commit_wait. */
 void commit_maybe(struct commit *c);
 
 /*

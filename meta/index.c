@@ -26,37 +26,45 @@ static const uint64_t first_number[COUNTER_COUNT] = {
 
 /* ---- what is loaded ---- */
 
-/* One row of the table; -ERR_FEATURE, -ERR_CORRUPT. */
-static int take_meta(struct index *ix, int64_t key, uint64_t value)
+/* One row of the table. */
+static int read_meta_row(struct index *ix, int64_t key, uint64_t value,
+			 struct meta_state *out)
 {
 	if (key == META_VERSION)
 		return value == INDEX_VERSION ? 0 : -ERR_FEATURE;
 	if (key == META_CHUNK_BYTES)
 		return value == ix->chunk_bytes ? 0 : -ERR_CORRUPT;
 	if (key == META_SEQ)
-		ix->seq = value;
+		out->seq = value;
 	else if (key >= META_COUNTER && key < META_COUNTER + COUNTER_COUNT)
-		ix->stored[key - META_COUNTER] = value;
+		out->counter[key - META_COUNTER] = value;
 	else
 		return -ERR_FEATURE;
 	return 0;
 }
 
-int index_load_meta(struct index *ix)
+int index_read_meta(struct index *ix, struct meta_state *out)
 {
 	AUTO(query_end) struct query q = {0};
 	int rows = 0, rc = query_begin(&q, ix->stmts, QUERY_META_ALL, NULL, 0);
 
 	while (!rc && (rc = query_row(&q)) == 1) {
-		rc = take_meta(ix, query_int(&q, 0),
-			       (uint64_t)query_int(&q, 1));
+		rc = read_meta_row(ix, query_int(&q, 0),
+				   (uint64_t)query_int(&q, 1), out);
 		rows++;
 	}
 	if (!rc && rows != 3 + COUNTER_COUNT)
 		rc = -ERR_CORRUPT;
-	for (unsigned i = 0; !rc && i < COUNTER_COUNT; i++)
-		atomic_store(&ix->counter[i], ix->stored[i]);
 	return rc;
+}
+
+void index_take_meta(struct index *ix, const struct meta_state *m)
+{
+	ix->seq = m->seq;
+	for (unsigned i = 0; i < COUNTER_COUNT; i++) {
+		ix->stored[i] = m->counter[i];
+		atomic_store(&ix->counter[i], m->counter[i]);
+	}
 }
 
 static int load_segments(struct index *ix, struct refs *refs)
@@ -176,6 +184,7 @@ static int fill_meta(struct index *ix)
 static int set_up(struct index *ix, const struct index_options *o, bool create)
 {
 	size_t cache = o->cache_bytes ? o->cache_bytes : CACHE_DEFAULT;
+	struct meta_state meta;
 	int rc = index_file_open(o, create, &ix->file);
 
 	if (!rc)
@@ -187,8 +196,11 @@ static int set_up(struct index *ix, const struct index_options *o, bool create)
 	if (!rc && create)
 		rc = fill_meta(ix);
 	if (!rc)
-		rc = index_load_meta(ix);
-	return rc ? rc : index_load_counts(ix);
+		rc = index_read_meta(ix, &meta);
+	if (rc)
+		return rc;
+	index_take_meta(ix, &meta);
+	return index_load_counts(ix);
 }
 
 static bool chunk_size_ok(uint32_t bytes)

@@ -60,11 +60,16 @@ struct index_options {
 int index_create(const struct index_options *o, struct index **out) MUST_USE;
 /*
  * Opens an existing local file. -ENOENT, -ERR_AUTH (a page was not sealed by
- * this key), -ERR_FEATURE (another INDEX_VERSION), -ERR_CORRUPT.
+ * this key), -ERR_FEATURE (another INDEX_VERSION), -ERR_CORRUPT. Its content is
+ * taken to be what the last checkpoint holds: no region counts as changed.
+ * Reads all extent rows (for the segments' references).
  */
 int index_open(const struct index_options *o, struct index **out) MUST_USE;
-/* Closes; with sync the file is complete and fsynced (an open record with
- * operations in it must have been cut). NULL is allowed. */
+/*
+ * Closes. With sync the file is complete and fsynced, or else: -EBUSY (the open
+ * record has operations: they are lost), -ERR_STICKY, or what fsync says.
+ * NULL is allowed.
+ */
 int index_close(struct index *ix, bool sync);
 
 void index_lock(struct index *ix);
@@ -73,7 +78,10 @@ void index_unlock(struct index *ix);
 int index_begin(struct index *ix) MUST_USE;
 /*
  * rc >= 0 keeps the operation, rc < 0 undoes it. Returns rc, or an error when
- * keeping failed (then it is undone). Releases the lock. Segments whose last
+ * keeping failed (then it is undone): -ENOSPC where the local disk has no room
+ * for the pages it added, -ENOMEM. A changer that failed with anything but
+ * -ENOENT, -EEXIST or -EINVAL has spoilt the operation: it is undone and that
+ * error returned whatever rc is. Releases the lock. Segments whose last
  * reference the operation took are marked dead within it.
  */
 int index_end(struct index *ix, int rc) MUST_USE;
@@ -135,9 +143,10 @@ static inline bool region_is_set(const struct region_set *s, uint32_t r)
 /*
  * Right after index_cut in the same lock hold: freezes the file as it is and
  * returns the regions changed since the last successful checkpoint. Until
- * index_thaw, index_region_read gives the frozen content: a region is copied
- * (as sealed bytes, to the .cow file) before it is overwritten. One freeze at
- * a time (-EBUSY). [locked]
+ * index_thaw, index_region_read gives the frozen content: a page is copied
+ * (as sealed bytes, to the .cow file) before it is overwritten. If that fails
+ * once, index_region_read answers the error until the thaw; nothing else is
+ * harmed. One freeze at a time (-EBUSY). [locked]
  */
 int index_freeze(struct index *ix, struct region_set *changed) MUST_USE;
 /*
@@ -174,8 +183,9 @@ int index_image_close(struct index_image *im, uint32_t regions);
  * SQLite's integrity check and the cross-table rules (each dentry has its
  * inode, link counts, each extent its segment, no overlaps, slots respected,
  * sizes, reference counts): calls each(arg, code, text) per finding; stable
- * codes are listed in index_check.c. Returns the number of findings or an
- * error. Long: takes the lock in slices of the whole check. [not locked]
+ * codes are listed in index_check.c, texts name no files. Returns the number of
+ * findings or an error. Long: each rule is one hold of the lock, O(rows), and
+ * the first one reads the whole file. [not locked]
  */
 int index_check(struct index *ix,
 		void (*each)(void *arg, const char *code, const char *text),

@@ -107,8 +107,15 @@ int query_one(struct query *q) MUST_USE;
 /* An operation without the lock's taking and leaving, for index_cut. */
 int op_finish(struct index *ix, int rc) MUST_USE;
 
-/* Table meta -> seq, counters; checks version and chunk size. */
-int index_load_meta(struct index *ix) MUST_USE;
+/* What the table meta says. */
+struct meta_state {
+	uint64_t seq;
+	uint64_t counter[COUNTER_COUNT];
+};
+/* Reads it; -ERR_FEATURE, -ERR_CORRUPT (another version, chunk size, key). */
+int index_read_meta(struct index *ix, struct meta_state *out) MUST_USE;
+/* From now on seq and counters are these. */
+void index_take_meta(struct index *ix, const struct meta_state *m);
 /* Loads refs and the number of inodes unless they are current. */
 int index_load_counts(struct index *ix) MUST_USE;
 

@@ -56,22 +56,6 @@ static int replay_all(struct index *ix, struct reader *r)
 	return rc;
 }
 
-/* What the record's last operation stored must be what the journal called it.
- */
-static int check_seq(struct index *ix, uint64_t seq)
-{
-	AUTO(query_end) struct query q = {0};
-	int rc = query_begin(&q, ix->stmts, QUERY_META_ALL, NULL, 0);
-
-	while (!rc) {
-		rc = query_one(&q);
-		if (!rc && query_int(&q, 0) == META_SEQ)
-			return (uint64_t)query_int(&q, 1) == seq ? 0
-								 : -ERR_REPLAY;
-	}
-	return rc == -ENOENT ? -ERR_REPLAY : rc;
-}
-
 /* One that only undone operations have opened. */
 static int drop_transaction(struct index *ix)
 {
@@ -82,8 +66,26 @@ static int drop_transaction(struct index *ix)
 	return open ? stmt_control(ix->stmts, CONTROL_ROLLBACK) : 0;
 }
 
+/*
+ * Runs the record and reads what it left. Its last operation must have stored
+ * the number that the journal calls it by.
+ */
+static int replay_record(struct index *ix, uint64_t seq, struct reader *r,
+			 struct meta_state *meta)
+{
+	int rc = replay_all(ix, r);
+
+	if (rc)
+		return rc;
+	rc = index_read_meta(ix, meta);
+	if (rc == -ERR_CORRUPT || rc == -ERR_FEATURE)
+		return -ERR_REPLAY;
+	return rc || meta->seq == seq ? rc : -ERR_REPLAY;
+}
+
 static int replay_locked(struct index *ix, uint64_t seq, struct reader *r)
 {
+	struct meta_state meta = {0};
 	int rc;
 
 	if (stmts_sticky(ix->stmts))
@@ -97,16 +99,17 @@ static int replay_locked(struct index *ix, uint64_t seq, struct reader *r)
 		rc = stmt_control(ix->stmts, CONTROL_BEGIN);
 	if (rc)
 		return rc;
-	rc = replay_all(ix, r);
-	if (!rc)
-		rc = check_seq(ix, seq);
+	rc = replay_record(ix, seq, r, &meta);
 	if (rc) {
 		(void)stmt_control(ix->stmts, CONTROL_ROLLBACK);
 		return rc;
 	}
-	ix->counts_stale = true;
 	rc = stmt_control(ix->stmts, CONTROL_COMMIT);
-	return rc ? rc : index_load_meta(ix);
+	if (rc)
+		return rc;
+	index_take_meta(ix, &meta);
+	ix->counts_stale = true;
+	return 0;
 }
 
 int index_replay(struct index *ix, uint64_t seq, const void *log, size_t len)

@@ -90,23 +90,16 @@ static int x_read(sqlite3_file *file, void *buf, int len, sqlite3_int64 off)
 	return rc ? fail(v, rc, SQLITE_IOERR_READ) : SQLITE_OK;
 }
 
-/*
- * Page 1 is written when a transaction ends, never spilled: its page count is
- * the file's length, whatever an undone operation had spilled behind it.
- */
+/* See 2. */
 static int write_first(struct index_vfs *v, const void *buf)
 {
 	uint8_t page[INDEX_PAGE];
-	int rc;
 
 	memcpy(page, buf, sizeof(page));
 	put_be32(page + DB_CHANGE_COUNTER, FIXED_CHANGES);
 	put_be32(page + DB_VALID_FOR, FIXED_CHANGES);
 	put_be32(page + DB_WRITER_VERSION, FIXED_WRITER);
-	rc = index_file_write(v->file, 1, page);
-	if (!rc)
-		index_file_set_pages(v->file, get_be32(page + DB_PAGE_COUNT));
-	return rc;
+	return index_file_write(v->file, 1, page);
 }
 
 static int x_write(sqlite3_file *file, const void *buf, int len,
@@ -125,6 +118,7 @@ static int x_write(sqlite3_file *file, const void *buf, int len,
 	return rc ? fail(v, rc, SQLITE_IOERR_WRITE) : SQLITE_OK;
 }
 
+/* Also called when pages that an undone operation had spilled are let go. */
 static int x_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
 	index_file_set_pages(vfs_of(file)->file, (uint32_t)(size / INDEX_PAGE));

@@ -43,8 +43,6 @@
  */
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/rnd.h"
@@ -53,13 +51,6 @@
 #define PATIENCE_MS	1000
 #define PATIENCE_FACTOR 10
 #define LIMIT_FLOOR	(64ULL << 20)
-
-bool journal_up(const struct journal *j, unsigned slot)
-{
-	struct backend *b = j->pool->member[slot].backend;
-
-	return b && backend_get_state(b) != BACKEND_DOWN;
-}
 
 unsigned journal_count_locked(const struct journal *j)
 {
@@ -99,7 +90,7 @@ static uint64_t smallest_member(const struct journal *j)
 	for (unsigned i = 0; i < j->pool->n; i++) {
 		struct drv_usage u = {0};
 
-		if (journal_up(j, i))
+		if (journal_up(j->pool, i))
 			backend_usage(j->pool->member[i].backend, &u);
 		if (u.total_bytes && (!smallest || u.total_bytes < smallest))
 			smallest = u.total_bytes;
@@ -158,14 +149,14 @@ static struct journal *journal_alloc(const struct journal_options *o)
 static void first_copies(struct journal *j)
 {
 	for (unsigned n = 0; n < j->wanted;) {
-		int slot = journal_copies_recruit(j, false);
+		int slot = journal_members_recruit(j, false);
 		int rc;
 
 		if (slot < 0)
 			break;
-		rc = journal_copies_enlist(j, (unsigned)slot);
+		rc = journal_members_enlist(j, (unsigned)slot);
 		if (rc) {
-			journal_copies_drop(j, (unsigned)slot, rc);
+			journal_members_drop(j, (unsigned)slot, rc);
 			continue;
 		}
 		mutex_lock(&j->mu);
@@ -181,7 +172,7 @@ static int begin(struct journal *j, const struct journal_options *o)
 
 	if (rc)
 		return rc;
-	journal_copies_survey(j);
+	journal_members_survey(j);
 	set_sizes(j, o);
 	first_copies(j);
 	rc = journal_open_file(j, 0);

@@ -55,10 +55,13 @@ void journal_free(struct journal *j, bool remove);
 /*
  * Appends record seq (the last one's + 1). Returns when it is durable on
  * min(m+1, u) copies (C2), with copies that failed or are slow replaced by the
- * spare or another member after all uncovered records were copied there.
- * `acked`: the last seq acknowledged to anyone. Errors: nothing may be
- * acknowledged; the file ends (C9) and the same record may be appended again
- * (it goes to a new file). -ENOSPC, -ERR_UNAVAILABLE, -EFBIG.
+ * spare or another member after all uncovered records were copied there. A
+ * member that is up but has no room for a copy counts in u, so without another
+ * the answer is -ENOSPC; one that is DOWN, hangs or fails otherwise does not.
+ * `acked`: the last seq acknowledged to anyone, below seq. Errors: nothing may
+ * be acknowledged; the file ends (C9) and the same record may be appended again
+ * (it goes to a new file). -ENOSPC, -ERR_UNAVAILABLE (no copy took it), -EFBIG
+ * (more than JOURNAL_RECORD_MAX; nothing was done), -ENOMEM, -EIO.
  */
 int journal_append(struct journal *j, uint64_t seq, uint64_t acked,
 		   const void *payload, size_t len) MUST_USE;
@@ -82,11 +85,12 @@ struct journal_stats {
 void journal_get_stats(struct journal *j, struct journal_stats *out);
 
 struct journal_scan_result {
-	uint64_t records;   /* handed out */
-	uint64_t last_seq;  /* of the last one; from_seq - 1 if none */
-	uint64_t acked;	    /* highest acknowledged-up-to seen */
-	uint64_t damaged;   /* copies of records found damaged */
-	bool lost;	    /* acked > last_seq: acknowledged data is missing */
+	uint64_t records;  /* handed out */
+	uint64_t last_seq; /* of the last one; from_seq - 1 if none */
+	uint64_t acked;	   /* highest acknowledged-up-to seen */
+	uint64_t damaged;  /* copies of records found damaged; the first
+			      good copy is enough, so others are not known */
+	bool lost;	   /* acked > last_seq: acknowledged data is missing */
 };
 /*
  * Recovery: reads all journal files of the epoch `epoch_id` on all reachable
@@ -95,6 +99,10 @@ struct journal_scan_result {
  * non-zero ends it and is returned. A record damaged in one copy is taken from
  * another. Memory is bounded by one journal file per member plus two records.
  * Nothing is written.
+ *
+ * -ERR_UNAVAILABLE: at the end so many members could not be read (unknown is
+ * not missing, C6) that fewer than n-m were heard, though so many were up. What
+ * was handed out is right, but there may be more. Also -ENOMEM.
  */
 int journal_scan(struct pool *p, const uint8_t epoch_id[16], uint64_t from_seq,
 		 int (*each)(void *arg, uint64_t seq, const void *payload,
@@ -104,7 +112,8 @@ int journal_scan(struct pool *p, const uint8_t epoch_id[16], uint64_t from_seq,
 /*
  * Removes journal files of other epochs than the newest from the reachable
  * members. Only after a checkpoint of the newest epoch is durable on all of
- * them.
+ * them. Files that are no journal's, of another pool, of a later epoch or not
+ * to be read stay. Returns the first error met; the others are gone then.
  */
 int journal_remove_old(struct pool *p) MUST_USE;
 

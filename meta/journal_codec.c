@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/mem.h"
 #include "base/must.h"
 #include "meta/journal.h"
 

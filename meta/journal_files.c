@@ -3,9 +3,7 @@
  * Files before and after their use. See journal.c for states and invariants.
  */
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "base/must.h"
 #include "meta/journal_impl.h"
 
 #define REMOVE_BATCH 32
@@ -266,21 +264,21 @@ static bool has_spare(struct journal *j)
 	for (unsigned i = 0; i < j->pool->n; i++) {
 		if (j->member[i].role != JOURNAL_SPARE)
 			continue;
-		if (journal_up(j, i))
+		if (journal_up(j->pool, i))
 			found = true;
 		else
 			gone = (int)i;
 	}
 	mutex_unlock(&j->mu);
 	if (gone >= 0)
-		journal_copies_drop(j, (unsigned)gone, -ERR_BACKEND_DOWN);
+		journal_members_drop(j, (unsigned)gone, -ERR_BACKEND_DOWN);
 	return found;
 }
 
 static int make_spare_on(struct journal *j, unsigned slot)
 {
 	struct journal_set set = {0};
-	int rc = journal_copies_enlist(j, slot);
+	int rc = journal_members_enlist(j, slot);
 
 	if (rc)
 		return rc;
@@ -305,12 +303,12 @@ void journal_make_spare(struct journal *j)
 	int slot = 0, rc = -1;
 
 	while (rc && slot >= 0 && !has_spare(j)) {
-		slot = journal_copies_recruit(j, true);
+		slot = journal_members_recruit(j, true);
 		if (slot < 0)
 			break;
 		rc = make_spare_on(j, (unsigned)slot);
 		if (rc)
-			journal_copies_drop(j, (unsigned)slot, rc);
+			journal_members_drop(j, (unsigned)slot, rc);
 	}
 }
 

@@ -4,7 +4,8 @@
  *
  *   journal.c         the essay: states, invariants, locks; life of a journal
  *   journal_write.c   appending: records, opening files, settling a write
- *   journal_copies.c  which members hold copies; taking on and dropping them
+ *   journal_members.c the members it may lie on: choosing, letting go
+ *   journal_copies.c  making copies, bringing a member up to date
  *   journal_move.c    bringing what is uncovered to a new copy
  *   journal_files.c   files ahead of need and after it, in the background
  *   journal_scan.c    recovery
@@ -23,6 +24,7 @@
 #include "base/workq.h"
 #include "meta/journal.h"
 #include "meta/journal_codec.h"
+#include "meta/journal_view.h"
 
 #define NS_PER_MS 1000000ULL
 
@@ -108,8 +110,6 @@ struct journal {
 
 /* ---- journal.c ---- */
 
-/* Is the member's backend there and not DOWN? */
-bool journal_up(const struct journal *j, unsigned slot);
 /* Time that a copy has: max(1 s, 10 medians of the fastest copy), in ns. */
 uint64_t journal_patience_ns(struct journal *j);
 /* Members that hold copies. */
@@ -138,24 +138,27 @@ int journal_end(struct bio *bio);
  */
 void journal_copies_create(struct journal_set *set, uint64_t bytes,
 			   uint64_t patience_ns);
-/* Learns usage and names on all members, at the same time. */
-void journal_copies_survey(struct journal *j);
-/*
- * The best member to take on next; JOURNAL_JOINING from now on. Its slot, or
- * -ERR_UNAVAILABLE. for_spare: an existing spare is not taken and nobody is
- * waited for.
- */
-int journal_copies_recruit(struct journal *j, bool for_spare) MUST_USE;
-/* Names for the copies of a recruit that has none yet. 0 or a list's error. */
-int journal_copies_enlist(struct journal *j, unsigned slot) MUST_USE;
-/* The member holds nothing any more; rc is why. */
-void journal_copies_drop(struct journal *j, unsigned slot, int rc);
 /*
  * Makes one more member hold everything that is uncovered, the file that is
  * open or being opened included. -ERR_UNAVAILABLE: there is none; else the
  * error of the last one tried.
  */
 int journal_copies_add(struct journal *j) MUST_USE;
+
+/* ---- journal_members.c ---- */
+
+/* Learns usage and names on all members, at the same time. */
+void journal_members_survey(struct journal *j);
+/*
+ * The best member to take on next; JOURNAL_JOINING from now on. Its slot, or
+ * -ERR_UNAVAILABLE. for_spare: an existing spare is not taken and nobody is
+ * waited for.
+ */
+int journal_members_recruit(struct journal *j, bool for_spare) MUST_USE;
+/* Names for the copies of a recruit that has none yet. 0 or a list's error. */
+int journal_members_enlist(struct journal *j, unsigned slot) MUST_USE;
+/* The member holds nothing any more; rc is why. */
+void journal_members_drop(struct journal *j, unsigned slot, int rc);
 
 /* ---- journal_move.c ---- */
 

@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "meta/journal_impl.h"
-#include "meta/journal_view.h"
 
 struct move {
 	struct journal_file *f;
@@ -151,14 +150,16 @@ static int move_records(struct move *m)
 
 /* ---- all of a file ---- */
 
-static void add_views(struct journal *j, struct move *m, bool lagging)
+/* One that lags would make everybody wait; when it does, others are there. */
+static void add_views(struct journal *j, struct move *m)
 {
+	MUTEX_GUARD(&j->mu);
 	for (unsigned i = 0; i < j->pool->n; i++) {
 		struct journal_copy *c = m->f->copy[i];
 		struct journal_view *v = &m->view[m->views];
 
 		if (!c || c == m->to || j->member[i].role != JOURNAL_COPY ||
-		    j->member[i].lagging != lagging)
+		    j->member[i].lagging)
 			continue;
 		v->backend = c->backend;
 		v->end = m->f->used;
@@ -187,11 +188,7 @@ int journal_move_file(struct journal *j, struct journal_file *f,
 	int rc;
 
 	memcpy(m.chain, f->head.chain, sizeof(m.chain));
-	mutex_lock(&j->mu);
-	add_views(j, &m, false);
-	if (!m.views)
-		add_views(j, &m, true); /* better than nothing */
-	mutex_unlock(&j->mu);
+	add_views(j, &m);
 	rc = move_head(j, &m);
 	if (!rc)
 		rc = move_records(&m);

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "meta/journal.h"
-#include "meta/journal_codec.h"
+#include "meta/journal_view.h"
 
 struct old {
 	struct pool *pool;
@@ -87,9 +87,9 @@ int journal_remove_old(struct pool *p)
 	for (unsigned i = 0; i < p->n; i++) {
 		int rc;
 
-		o.backend = p->member[i].backend;
-		if (!o.backend || backend_get_state(o.backend) == BACKEND_DOWN)
+		if (!journal_up(p, i))
 			continue;
+		o.backend = p->member[i].backend;
 		rc = remove_from(&o);
 		if (rc)
 			log_event(LOG_LVL_WARN, "journal_old_kept",

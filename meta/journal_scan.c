@@ -145,13 +145,6 @@ static int look_at_all(struct scan *s, unsigned slot, struct bio *list)
 	return rc;
 }
 
-static bool is_up(const struct pool *p, unsigned slot)
-{
-	struct backend *b = p->member[slot].backend;
-
-	return b && backend_get_state(b) != BACKEND_DOWN;
-}
-
 /* All lists at the same time, then the headers. */
 static int find_files(struct scan *s)
 {
@@ -159,7 +152,7 @@ static int find_files(struct scan *s)
 	int rc = 0;
 
 	for (unsigned i = 0; i < s->pool->n; i++) {
-		if (!is_up(s->pool, i))
+		if (!journal_up(s->pool, i))
 			continue;
 		s->reachable++;
 		list[i] = bio_new_list(JOURNAL_FOLDER);

@@ -6,6 +6,13 @@
 
 #define RECORD_HEAD sizeof(struct journal_record_header)
 
+bool journal_up(const struct pool *p, unsigned slot)
+{
+	struct backend *b = p->member[slot].backend;
+
+	return b && backend_get_state(b) != BACKEND_DOWN;
+}
+
 void journal_view_release(struct journal_view *v)
 {
 	buf_unref(v->win);

@@ -15,6 +15,9 @@
 #include "backend/backend.h"
 #include "meta/journal_codec.h"
 
+/* Is the member's backend there and not DOWN? */
+bool journal_up(const struct pool *p, unsigned slot);
+
 #define JOURNAL_WINDOW (1u << 20)
 
 struct journal_view {

@@ -35,7 +35,8 @@ static bool enough_copies(struct journal *j)
 	for (unsigned i = 0; i < j->pool->n; i++) {
 		const struct journal_member *m = &j->member[i];
 
-		u += m->role == JOURNAL_NONE && m->full && journal_up(j, i);
+		u += m->role == JOURNAL_NONE && m->full &&
+		     journal_up(j->pool, i);
 	}
 	return copies >= MIN(j->wanted, u);
 }
@@ -95,7 +96,7 @@ static void drop_failed(struct journal *j, struct write *w)
 			MUTEX_GUARD(&j->mu);
 			j->member[i].lagging = true;
 		} else if (rc) {
-			journal_copies_drop(j, i, rc);
+			journal_members_drop(j, i, rc);
 		}
 	}
 }
@@ -115,7 +116,7 @@ static void settle_laggard(struct journal *j, struct write *w, unsigned slot)
 		}
 	}
 	if (rc) {
-		journal_copies_drop(j, slot, rc);
+		journal_members_drop(j, slot, rc);
 		return;
 	}
 	MUTEX_GUARD(&j->mu);
@@ -204,8 +205,8 @@ static void drop_without(struct journal *j, const struct journal_file *f,
 {
 	for (unsigned i = 0; i < j->pool->n; i++) {
 		if (lacks(j, f, i))
-			journal_copies_drop(j, i,
-					    set->rc[i] ? set->rc[i] : -ENOMEM);
+			journal_members_drop(j, i,
+					     set->rc[i] ? set->rc[i] : -ENOMEM);
 	}
 }
 

@@ -654,33 +654,82 @@ int jseg_restore(struct jseg *js, struct reader *r)
 	return rc;
 }
 
-/* Every OPEN row must have its bytes. */
+/*
+ * Later records may say that a stripe has it all: that one is to be believed.
+ * What was restored may be less, as chunks that a stripe had in time were never
+ * carried.
+ */
+static int drop_striped(struct jseg *js)
+{
+	struct jpart *p, *next;
+	int rc = 0;
+
+	for (p = TAILQ_FIRST(&js->parts); p; p = next) {
+		struct segment_row row;
+
+		next = TAILQ_NEXT(p, entry);
+		index_lock(js->o.ix);
+		rc = segment_get(js->o.ix, seg_build_id(p->build), &row);
+		index_unlock(js->o.ix);
+		if (rc == 0 && row.state == SEG_OPEN)
+			continue;
+		if (rc < 0 && rc != -ENOENT)
+			return rc;
+		mutex_lock(&js->listing);
+		part_unlist_locked(js, p);
+		mutex_unlock(&js->listing);
+	}
+	return 0;
+}
+
+/* A record was cut between a segment's row and its first chunk: it becomes
+ * dead, having neither stripe nor extents, and goes. */
+static int drop_empty(struct jseg *js, const struct segment_row *row)
+{
+	struct index *ix = js->o.ix;
+	int rc = index_begin(ix);
+
+	if (rc == 0)
+		rc = index_end(ix, segment_seal(ix, &row->desc));
+	if (rc == 0)
+		rc = index_begin(ix);
+	return rc < 0 ? rc : index_end(ix, segment_delete(ix, row->desc.id));
+}
+
+/* An OPEN row that extents point to must have its bytes. */
+static int check_open_row(struct jseg *js, const struct segment_row *row)
+{
+	if (part_find_locked(js, row->desc.id))
+		return 0;
+	if (row->refs == 0)
+		return drop_empty(js, row);
+	log_event(LOG_LVL_ERROR, "open_segment_lost", "segment=%llu",
+		  (unsigned long long)row->desc.id.v);
+	return -ERR_UNAVAILABLE;
+}
+
 static int check_open_rows(struct jseg *js)
 {
 	struct segment_row row;
 	struct seg_id after = {0};
-	int n;
+	int n, rc = 0;
 
 	do {
 		index_lock(js->o.ix);
 		n = segment_list(js->o.ix, SEG_OPEN, after, &row, 1);
 		index_unlock(js->o.ix);
-		if (n == 1 && !part_find_locked(js, row.desc.id)) {
-			log_event(LOG_LVL_ERROR, "open_segment_lost",
-				  "segment=%llu",
-				  (unsigned long long)row.desc.id.v);
-			return -ERR_UNAVAILABLE;
-		}
+		if (n == 1)
+			rc = check_open_row(js, &row);
 		after = row.desc.id;
-	} while (n == 1);
-	return n;
+	} while (n == 1 && rc == 0);
+	return rc < 0 ? rc : n;
 }
 
 int jseg_seal_restored(struct jseg *js)
 {
-	int rc = check_open_rows(js);
+	int rc = drop_striped(js);
 
-	if (rc < 0)
-		return rc;
-	return jseg_rotate(js, true);
+	if (rc == 0)
+		rc = check_open_rows(js);
+	return rc < 0 ? rc : jseg_rotate(js, true);
 }

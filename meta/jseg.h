@@ -94,7 +94,8 @@ void jseg_forget(struct jseg *js, uint64_t durable);
 int jseg_restore(struct jseg *js, struct reader *r) MUST_USE;
 /*
  * Recovery, after all records: stripes every restored segment and enters it
- * (C9: none is appended to). Rows still OPEN without bytes are damage:
+ * (C9: none is appended to), unless a later record said that it has a stripe.
+ * Rows still OPEN without bytes, but with extents, are damage:
  * -ERR_UNAVAILABLE. Waits.
  */
 int jseg_seal_restored(struct jseg *js) MUST_USE;

@@ -354,6 +354,26 @@ int local_load(const struct local *l, const struct keyring *keys,
 	return 0;
 }
 
+int local_peek(const char *cache_dir, const struct pool_id *pool,
+	       const struct keyring *keys, struct local_state *out)
+{
+	AUTO_FREE char *fallback = cache_dir ? NULL : local_default_folder();
+	AUTO_FREE char *path = NULL;
+	char hex[ID_HEX + 1];
+	struct stat st;
+	int rc;
+
+	if (!cache_dir)
+		cache_dir = fallback;
+	hex_encode(hex, pool->b, sizeof(pool->b));
+	path = cache_dir ? mem_printf("%s/%s/" STATE_NAME, cache_dir, hex)
+			 : NULL;
+	if (!path)
+		return -ENOMEM;
+	rc = local_load(&(struct local){.state_path = path}, keys, out);
+	return rc == -ENOENT && stat(path, &st) == 0 ? -ERR_AUTH : rc;
+}
+
 int local_store(const struct local *l, const struct keyring *keys,
 		const struct local_state *state)
 {

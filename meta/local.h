@@ -65,6 +65,13 @@ void local_close(struct local *l);
  */
 int local_load(const struct local *l, const struct keyring *keys,
 	       struct local_state *out) MUST_USE;
+/*
+ * The same without opening: what this machine remembers of a pool, in
+ * cache_dir or, when NULL, the default folder. Somebody else may have it open.
+ * -ENOENT: nothing; -ERR_AUTH: torn, or of another pool.
+ */
+int local_peek(const char *cache_dir, const struct pool_id *pool,
+	       const struct keyring *keys, struct local_state *out) MUST_USE;
 /* Durable when 0. */
 int local_store(const struct local *l, const struct keyring *keys,
 		const struct local_state *state) MUST_USE;

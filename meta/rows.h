@@ -42,6 +42,7 @@ int inode_insert(struct index *ix, const struct inode_row *row) MUST_USE;
 int inode_update(struct index *ix, const struct inode_row *row) MUST_USE;
 /* The row, its xattrs and its symlink target; extents are not touched. */
 int inode_delete(struct index *ix, uint64_t ino) MUST_USE;
+/* Kept in memory: O(1). */
 int inode_count(struct index *ix, uint64_t *out) MUST_USE;
 
 int symlink_get(struct index *ix, uint64_t ino, struct bytes *target) MUST_USE;
@@ -59,6 +60,7 @@ struct dentry_row {
 };
 int dentry_get(struct index *ix, uint64_t parent, const char *name, size_t len,
 	       struct dentry_row *out) MUST_USE;
+/* -EEXIST: the name or the id is taken (the operation may go on). */
 int dentry_insert(struct index *ix, const struct dentry_row *row) MUST_USE;
 /* Points the name at another inode (rename over an existing name). */
 int dentry_retarget(struct index *ix, uint64_t id, uint64_t ino,
@@ -67,7 +69,8 @@ int dentry_delete(struct index *ix, uint64_t id) MUST_USE;
 /*
  * Entries of parent with id > after in ascending order, with their inodes
  * when `inodes` (else row zero but ino); each() returning non-zero ends it and
- * is returned. each must not call row functions.
+ * is returned. each must not call row functions. -ERR_CORRUPT: a name without
+ * an inode, only noticed with `inodes`.
  */
 int dentry_list(struct index *ix, uint64_t parent, uint64_t after, bool inodes,
 		int (*each)(void *arg, const struct dentry_row *d,
@@ -111,12 +114,15 @@ struct extent_row {
 };
 /*
  * Rows that meet [off, off+len), ascending; at most max of them into out.
- * Returns how many. chunk_bytes: the pool's.
+ * Returns how many. off above INT64_MAX: -EINVAL.
  */
 int extent_find(struct index *ix, uint64_t data, uint64_t off, uint64_t len,
 		struct extent_row *out, unsigned max) MUST_USE;
 /*
  * Enters a row; what it overlaps is cut to fit (rows split, trimmed, removed).
+ * -EINVAL: breaks a rule of struct extent_row (chunks not back to back, a
+ * chunk of which nothing is visible, a slot's border inside). -ESTALE: its
+ * segment is DEAD. The segment's own row may be entered later in the operation.
  */
 int extent_put(struct index *ix, const struct extent_row *row) MUST_USE;
 /*
@@ -126,9 +132,9 @@ int extent_put(struct index *ix, const struct extent_row *row) MUST_USE;
  */
 int extent_cut(struct index *ix, uint64_t data, uint64_t off, uint64_t len,
 	       unsigned max_rows) MUST_USE;
-/* Number of rows of a data id, counted up to max. */
+/* Number of rows of a data id, counted up to max: O(result). */
 int extent_count(struct index *ix, uint64_t data, unsigned max) MUST_USE;
-/* Visible bytes of a data id: for st_blocks. */
+/* Visible bytes of a data id: for st_blocks. O(its rows), 60 ns each. */
 int extent_bytes(struct index *ix, uint64_t data, uint64_t *out) MUST_USE;
 
 /* ---- segments ---- */
@@ -150,9 +156,12 @@ int segment_get(struct index *ix, struct seg_id id,
  * it is SEALED it is marked DEAD at once. */
 int segment_insert(struct index *ix, const struct seg_desc *desc,
 		   enum seg_state state) MUST_USE;
-/* OPEN -> SEALED with its stripe; or a new stripe for a SEALED one. */
+/*
+ * OPEN -> SEALED with its stripe; or a new stripe for a SEALED one. A DEAD one
+ * is not changed: -ESTALE.
+ */
 int segment_seal(struct index *ix, const struct seg_desc *desc) MUST_USE;
-/* Forgets a DEAD one (its fragments are gone). */
+/* Forgets a DEAD one (its fragments are gone); -ENOENT if it is none. */
 int segment_delete(struct index *ix, struct seg_id id) MUST_USE;
 /*
  * Segments of a state with id > after, ascending: up to max into out; returns
@@ -161,9 +170,11 @@ int segment_delete(struct index *ix, struct seg_id id) MUST_USE;
 int segment_list(struct index *ix, enum seg_state state, struct seg_id after,
 		 struct segment_row *out, unsigned max) MUST_USE;
 struct segment_totals {
-	uint64_t segments, open, dead;
-	uint64_t payload_bytes, live_bytes;
+	uint64_t segments, open, dead; /* all of them; those of a state */
+	uint64_t payload_bytes;	       /* of all, dead ones included */
+	uint64_t live_bytes;
 };
+/* Without what the open operation does. [locked] */
 void segment_get_totals(struct index *ix, struct segment_totals *out);
 
 /* ---- queue of large jobs ---- */

@@ -25,6 +25,7 @@
 #define ENGINE_FOLDERS 4
 #define ENGINE_CHUNK   (16u << 10)
 #define ENGINE_CAP     (256u << 10)
+#define ENGINE_LARGE   (16u << 20)
 
 struct engine {
 	struct place *place;
@@ -36,6 +37,7 @@ struct engine {
 	struct index_options io;
 	struct index *ix;
 	struct jseg *js;
+	uint32_t cap; /* of journaled segments */
 	struct journal *journal;
 	struct commit *commit;
 };
@@ -87,10 +89,8 @@ static inline void engine_pool(struct engine *e)
 
 static inline void engine_jseg(struct engine *e)
 {
-	struct jseg_options o = {.ix = e->ix,
-				 .store = e->store,
-				 .pool = e->pool,
-				 .cap = ENGINE_CAP};
+	struct jseg_options o = {
+		.ix = e->ix, .store = e->store, .pool = e->pool, .cap = e->cap};
 
 	OK(jseg_new(&o, &e->js));
 }
@@ -102,9 +102,8 @@ static inline void engine_index(struct engine *e)
 
 static inline void engine_journal(struct engine *e)
 {
-	struct journal_options jo = {.pool = e->pool,
-				     .file_min = 64u << 10,
-				     .file_max = 4u << 20};
+	struct journal_options jo = {
+		.pool = e->pool, .file_min = 64u << 10, .file_max = 4u << 20};
 
 	index_lock(e->ix);
 	jo.next_seq = index_seq(e->ix) + 1;
@@ -113,10 +112,11 @@ static inline void engine_journal(struct engine *e)
 	OK(commit_new(e->ix, e->js, e->journal, &e->commit));
 }
 
-static inline int engine_start(void **state)
+static inline int engine_start_cap(void **state, uint32_t cap)
 {
 	struct engine *e = mem_zalloc(sizeof(*e));
 
+	e->cap = cap;
 	if (make_place((void **)&e->place))
 		return -1;
 	log_use_sink(engine_quiet, NULL);
@@ -133,6 +133,16 @@ static inline int engine_start(void **state)
 	engine_journal(e);
 	*state = e;
 	return 0;
+}
+
+static inline int engine_start(void **state)
+{
+	return engine_start_cap(state, ENGINE_CAP);
+}
+
+static inline int engine_start_large(void **state)
+{
+	return engine_start_cap(state, ENGINE_LARGE);
 }
 
 static inline void engine_clear(struct engine *e)
@@ -173,6 +183,8 @@ static inline int engine_stop(void **state)
 
 #define WITH_ENGINE(test) \
 	cmocka_unit_test_setup_teardown(test, engine_start, engine_stop)
+#define WITH_LARGE(test) \
+	cmocka_unit_test_setup_teardown(test, engine_start_large, engine_stop)
 
 static inline int engine_replay(void *arg, uint64_t seq, const void *payload,
 				size_t len)
@@ -210,14 +222,27 @@ static inline void engine_fault_all(struct engine *e, struct fault_rule rule)
 		OK(fault_add(e->loc[i], &rule));
 }
 
+/* No append goes well. Full folders are asked again after a second; those
+ * with I/O errors are given up. */
 static inline void engine_fail_journal(struct engine *e)
 {
 	engine_fault_all(e, (struct fault_rule){.kind = FAULT_ERROR,
 						.ops = FAULT_OP_WRITE |
-						       FAULT_OP_CREATE |
-						       FAULT_OP_OPEN,
+						       FAULT_OP_CREATE,
 						.prefix = "journal/",
-						.err = EIO});
+						.err = ENOSPC});
+}
+
+/* Waits until appends go well again. */
+static inline void engine_heal(struct engine *e)
+{
+	uint64_t deadline = patience_deadline();
+
+	engine_clear(e);
+	while (commit_all(e->commit) < 0) {
+		assert_true(clock_mono_ns() < deadline);
+		usleep(20000);
+	}
 }
 
 /* ---- operations ---- */
@@ -225,9 +250,8 @@ static inline void engine_fail_journal(struct engine *e)
 /* One file inode; the record that will make it durable. */
 static inline uint64_t engine_touch(struct engine *e, uint64_t *ino_out)
 {
-	struct inode_row row = {.mode = S_IFREG | 0644,
-				.nlink = 1,
-				.generation = 1};
+	struct inode_row row = {
+		.mode = S_IFREG | 0644, .nlink = 1, .generation = 1};
 	uint64_t seq;
 
 	row.ino = index_next(e->ix, COUNTER_INO);
@@ -289,8 +313,7 @@ static inline uint64_t engine_write(struct engine *e, uint64_t data,
 				    uint64_t off, uint32_t len,
 				    struct sealed *out)
 {
-	struct extent_row row = {
-		.data = data, .off = off, .len = len, .n = 1};
+	struct extent_row row = {.data = data, .off = off, .len = len, .n = 1};
 	uint64_t seq;
 
 	OK(engine_try_add(e, data, off, len, out));

@@ -25,10 +25,10 @@
 struct kit {
 	struct pool pool;
 	struct journal *j;
-	char loc[KIT_MEMBERS][64]; /* "fault:mem:..." */
-	uint64_t acked;		   /* appended with success */
-	uint64_t covered;	   /* released */
-	uint32_t max_len;	   /* of payloads */
+	char loc[KIT_MEMBERS][512]; /* "fault:mem:..." */
+	uint64_t acked;		    /* appended with success */
+	uint64_t covered;	    /* released */
+	uint32_t max_len;	    /* of payloads */
 	uint32_t file_min, file_max;
 };
 
@@ -59,7 +59,8 @@ static inline void kit_attach(struct kit *k, unsigned slot)
 			 0);
 }
 
-static inline struct kit *kit_new(unsigned n, unsigned m)
+/* Over "fault:<place><i>"; NULL: memory of its own. */
+static inline struct kit *kit_new_at(unsigned n, unsigned m, const char *place)
 {
 	static unsigned made;
 	struct kit *k = mem_zalloc(sizeof(*k));
@@ -78,8 +79,12 @@ static inline struct kit *kit_new(unsigned n, unsigned m)
 	k->pool.n = n;
 	made++;
 	for (unsigned i = 0; i < n; i++) {
-		snprintf(k->loc[i], sizeof(k->loc[i]), "fault:mem:journal%u-%u",
-			 made, i);
+		if (place)
+			snprintf(k->loc[i], sizeof(k->loc[i]), "fault:%s%u",
+				 place, i);
+		else
+			snprintf(k->loc[i], sizeof(k->loc[i]),
+				 "fault:mem:journal%u-%u", made, i);
 		kit_attach(k, i);
 	}
 	kit_epoch(k, 7);
@@ -89,6 +94,11 @@ static inline struct kit *kit_new(unsigned n, unsigned m)
 	return k;
 }
 
+static inline struct kit *kit_new(unsigned n, unsigned m)
+{
+	return kit_new_at(n, m, NULL);
+}
+
 static inline void kit_free(struct kit *k)
 {
 	for (unsigned i = 0; i < k->pool.n; i++)
@@ -96,7 +106,8 @@ static inline void kit_free(struct kit *k)
 	journal_free(k->j, false);
 	for (unsigned i = 0; i < k->pool.n; i++) {
 		backend_close(k->pool.member[i].backend, KIT_CLOSE_MS);
-		mem_driver_forget(k->loc[i] + strlen("fault:mem:"));
+		if (strncmp(k->loc[i], "fault:mem:", 10) == 0)
+			mem_driver_forget(k->loc[i] + 10);
 	}
 	keyring_free(k->pool.keys);
 	aead_track_nonces(false);

@@ -119,7 +119,7 @@ static void a_failed_append_acknowledges_nobody(void **state)
 	assert_true(commit_all(e->commit) < 0);
 	commit_maybe(e->commit);
 	assert_int_equal(commit_durable(e->commit), durable);
-	engine_clear(e);
+	engine_heal(e);
 	OK(commit_wait(e->commit, first));
 	assert_true(commit_durable(e->commit) >= first);
 	OK(commit_wait(e->commit, second));
@@ -141,7 +141,7 @@ static void failing_now_and_then(void **state)
 		struct fault_rule r = {.kind = FAULT_ERROR,
 				       .ops = FAULT_OP_WRITE,
 				       .prefix = "journal/",
-				       .err = EIO,
+				       .err = ENOSPC,
 				       .skip = 20 + i,
 				       .times = 30};
 
@@ -151,8 +151,7 @@ static void failing_now_and_then(void **state)
 	for (unsigned i = 0; i < THREADS; i++)
 		failed += w[i].failed;
 	printf("%u waits failed\n", failed);
-	engine_clear(e);
-	OK(commit_all(e->commit));
+	engine_heal(e);
 	engine_crash(e);
 	assert_false(engine_recover(e).lost);
 	/* Whether it was told "failed" or not: it was kept and went through. */
@@ -297,7 +296,7 @@ static void a_hook_sees_exactly_its_record(void **state)
 	/* While one is in hand none is cut (K2). */
 	assert_true(commit_cut_hook(e->commit, hook, &h, &seq) < 0);
 	assert_int_equal(h.calls, 3);
-	engine_clear(e);
+	engine_heal(e);
 	OK(commit_cut_hook(e->commit, hook, &h, &seq));
 	assert_int_equal(h.calls, 4);
 	assert_int_equal(commit_durable(e->commit), seq);
@@ -365,7 +364,9 @@ static void without_a_journal_cut_is_durable(void **state)
 static void more_bytes_than_a_record_takes(void **state)
 {
 	struct engine *e = *state;
-	enum { CHUNKS = 2 * JOURNAL_RECORD_MAX / ENGINE_CHUNK };
+	enum {
+		CHUNKS = 2 * JOURNAL_RECORD_MAX / ENGINE_CHUNK
+	};
 	struct sealed *s = calloc(CHUNKS, sizeof(*s));
 	uint64_t seq = 0;
 
@@ -409,8 +410,8 @@ int main(void)
 		WITH_ENGINE(a_hook_sees_exactly_its_record),
 		WITH_ENGINE(hooks_beside_commits),
 		WITH_ENGINE(without_a_journal_cut_is_durable),
-		WITH_ENGINE(more_bytes_than_a_record_takes),
-		WITH_ENGINE(a_record_is_closed_when_enough_waits),
+		WITH_LARGE(more_bytes_than_a_record_takes),
+		WITH_LARGE(a_record_is_closed_when_enough_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,6 +143,21 @@ static void damage_to_data_is_found(void **state)
 	DAMAGE("index-segment-refs", STMT_SEGMENT_DEAD, V_INT(1), V_INT(1));
 }
 
+/* The counts in memory come from the rows once it is opened again. */
+static void used_dead_segments_are_found(void **state)
+{
+	struct world *w = *state;
+	struct index *ix = sound_index(w);
+
+	begin(ix);
+	assert_int_equal(OP_RUN(ix, STMT_SEGMENT_DEAD, V_INT(1), V_INT(1)), 1);
+	end(ix);
+	cut_away(ix);
+	OK(index_close(steal(&w->ix), true));
+	OK(index_open(&w->o, &w->ix));
+	assert_found(w->ix, "index-segment-dead-used");
+}
+
 static void jobs_excuse_what_they_will_remove(void **state)
 {
 	struct world *w = *state;
@@ -171,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_WORLD(damage_to_names_is_found),
 		IN_WORLD(damage_to_data_is_found),
+		IN_WORLD(used_dead_segments_are_found),
 		IN_WORLD(jobs_excuse_what_they_will_remove),
 	};
 

@@ -73,6 +73,32 @@ static void a_full_disk_fails_the_operation_only(void **state)
 	end(w->ix);
 }
 
+/* A caller that overlooks a failure does not get half an operation kept. */
+static void a_spoilt_operation_is_not_kept(void **state)
+{
+	struct world *w = *state;
+	static uint8_t value[40000];
+	struct inode_row row = file_row(5);
+	size_t pending = index_pending(w->ix);
+	int rc = 0;
+
+	for (uint64_t i = 1; !rc && i < 9; i++) {
+		begin(w->ix);
+		OK(inode_insert(w->ix, &row));
+		mem_fail_at(i, 0);
+		rc = xattr_set(w->ix, 5, "user.x", value, sizeof(value));
+		mem_fail_at(0, 0);
+		if (!rc)
+			assert_int_equal(index_end(w->ix, -EIO), -EIO);
+	}
+	assert_int_equal(rc, -ENOMEM);
+	assert_int_equal(index_end(w->ix, 0), -ENOMEM);
+	assert_int_equal(index_pending(w->ix), pending);
+	begin(w->ix);
+	assert_int_equal(inode_get(w->ix, 5, &row), -ENOENT);
+	end(w->ix);
+}
+
 /* How far a scenario came without an error. */
 struct outcome {
 	unsigned files; /* whose operation was kept */
@@ -295,6 +321,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_INDEX(a_failed_cut_is_sticky),
 		WITH_INDEX(a_full_disk_fails_the_operation_only),
+		WITH_INDEX(a_spoilt_operation_is_not_kept),
 		IN_WORLD(every_failing_file_call),
 		IN_WORLD(every_failing_allocation),
 		IN_WORLD(creating_may_fail_anywhere),

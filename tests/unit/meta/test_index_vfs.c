@@ -200,6 +200,7 @@ static void a_small_cache_changes_nothing(void **state)
 	struct world *w = *state;
 	struct index *twin;
 	struct bytes log;
+	uint64_t spilled;
 
 	w->o.cache_bytes = 64u << 10;
 	OK(index_create(&w->o, &w->ix));
@@ -221,8 +222,10 @@ static void a_small_cache_changes_nothing(void **state)
 			OK(inode_insert(w->ix, &row));
 			OK(xattr_set(w->ix, k, "user.y", &row, sizeof(row)));
 		}
+		spilled = index_bytes(w->ix);
 		assert_int_equal(index_end(w->ix, -EIO), -EIO);
 		log = cut(w->ix);
+		assert_true(index_bytes(w->ix) < spilled);
 		OK(index_replay(twin, i + 1, log.data, log.len));
 		bytes_release(&log);
 		assert_same_regions(w->ix, twin);
@@ -490,6 +493,7 @@ static void an_old_image_is_brought_up_to_date(void **state)
 	struct world *w = *state;
 	struct index_options o = w->o;
 	AUTO_FREE char *path = in(w->place, "image");
+	AUTO_FREE uint8_t *region = mem_alloc(INDEX_REGION);
 
 	o.path = path;
 	add_root(w->ix);
@@ -499,10 +503,16 @@ static void an_old_image_is_brought_up_to_date(void **state)
 	cut_away(w->ix);
 	/* leaves whole regions of free pages: zeros that are pages */
 	begin(w->ix);
-	for (uint64_t i = 0; i < 3000; i++)
+	for (uint64_t i = 0; i < 3000; i++) {
 		OK(inode_delete(w->ix, 10 + i));
+		OK(dentry_delete(w->ix, 10 + i));
+	}
 	end(w->ix);
 	cut_away(w->ix);
+	OK(index_region_read(w->ix, 2, region));
+	assert_true(page_is_blank(region));
+	assert_memory_equal(region, region + INDEX_PAGE,
+			    INDEX_REGION - INDEX_PAGE);
 	for (unsigned round = 0; round < 2; round++) {
 		copy_image(w, path, false);
 		OK(index_open(&o, &w->twin));

@@ -5,6 +5,8 @@
  */
 #include "unit/meta/journal_kit.h"
 
+#include <sys/stat.h>
+
 /* ---- round trips ---- */
 
 static void roundtrip(unsigned n, unsigned m)
@@ -165,6 +167,65 @@ static void test_spare_is_empty(void **state)
 	kit_free(k);
 }
 
+/* Places that fail together count as one as long as there are others. */
+static void test_domains(void **state)
+{
+	struct kit *k = kit_new(3, 1);
+	const char *tmp = getenv("TMPDIR");
+	AUTO_FREE char *top =
+		mem_printf("%s/journal-XXXXXX", tmp ? tmp : "/tmp");
+	char *path[2];
+
+	(void)state;
+	assert_non_null(mkdtemp(top));
+	for (unsigned i = 0; i < 2; i++) {
+		path[i] = mem_printf("%s/%u", top, i);
+		assert_int_equal(mkdir(path[i], 0700), 0);
+		backend_close(k->pool.member[i].backend, KIT_CLOSE_MS);
+		mem_driver_forget(k->loc[i] + strlen("fault:mem:"));
+		snprintf(k->loc[i], sizeof(k->loc[i]), "fault:dir:%s", path[i]);
+		kit_attach(k, i);
+	}
+	kit_start(k);
+	assert_true(kit_holders(k) & 4); /* alone in its domain */
+	kit_append(k, 5);
+	kit_check_each(k, kit_holders(k));
+	journal_free(steal(&k->j), true);
+	kit_free(k);
+	for (unsigned i = 0; i < 2; i++) {
+		AUTO_FREE char *folder = mem_printf("%s/journal", path[i]);
+
+		(void)!rmdir(folder); /* not on each */
+		assert_int_equal(rmdir(path[i]), 0);
+		mem_free(path[i]);
+	}
+	assert_int_equal(rmdir(top), 0);
+}
+
+/* A spare that is gone is no spare. */
+static void test_spare_goes_down(void **state)
+{
+	struct kit *k = kit_new(5, 1);
+
+	(void)state;
+	kit_start(k);
+	assert_int_equal(kit_spare(k), 2);
+	backend_set_down(k->pool.member[2].backend, true);
+	kit_append(k, 10);
+	assert_int_equal(kit_spare(k), 3);
+	kit_free(k);
+
+	k = kit_new(5, 1);
+	kit_start(k);
+	backend_set_down(k->pool.member[2].backend, true);
+	kit_fault(k, 0, (struct fault_rule){.kind = FAULT_ERROR, .err = EIO});
+	kit_append(k, 1);
+	assert_int_equal(kit_holders(k), 10);
+	kit_clear(k, 0);
+	kit_check_each(k, 10);
+	kit_free(k);
+}
+
 static void test_fewer_members_than_copies(void **state)
 {
 	struct kit *k = kit_new(4, 2);
@@ -296,6 +357,8 @@ static void test_replace_by_itself(void **state)
 	kit_check_each(k, 3);
 	kit_list(k, 1, &d);
 	assert_non_null(strstr(d.at[d.n - 1].name, ".1"));
+	/* The old one may still be of use until its records are covered. */
+	assert_null(strstr(d.at[0].name, ".1"));
 	kit_append(k, 30);
 	kit_check_each(k, 3);
 	/* The old attempt goes with the files it was a copy of. */
@@ -383,6 +446,32 @@ static void test_failed_append(void **state)
 	kit_free(k);
 }
 
+/* What an append failed on is not recycled: it takes no more writes (C7). */
+static void test_spoiled_file_is_not_used_again(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+
+	(void)state;
+	k->file_max = k->file_min;
+	k->max_len = 2000;
+	kit_start(k);
+	for (unsigned round = 0; round < 10; round++) {
+		kit_append(k, 1);
+		fail_all(k, (struct fault_rule){.kind = FAULT_ERROR,
+						.err = EIO,
+						.ops = FAULT_OP_WRITE,
+						.times = 1});
+		assert_int_not_equal(kit_try_append(k), 0);
+		clear_all(k);
+		for (unsigned i = 0; i < 12; i++) {
+			kit_append(k, 1);
+			kit_release(k, k->acked);
+			kit_check_each(k, 3);
+		}
+	}
+	kit_free(k);
+}
+
 /* Written on all copies, and still refused: the retry must win (C9). */
 static void test_record_written_twice(void **state)
 {
@@ -447,6 +536,23 @@ static void test_no_memory(void **state)
 
 /* ---- release ---- */
 
+/* Only members the faults have left alone can be asked. */
+static void check_healthy(struct kit *k)
+{
+	unsigned holders = kit_holders(k);
+
+	clear_all(k);
+	for (unsigned i = 0; i < k->pool.n; i++) {
+		backend_set_down(k->pool.member[i].backend, false);
+		while (backend_get_state(k->pool.member[i].backend) !=
+		       BACKEND_UP)
+			assert_int_equal(
+				backend_probe(k->pool.member[i].backend, 1000),
+				0);
+	}
+	kit_check_each(k, holders);
+}
+
 static void test_release_recycles(void **state)
 {
 	struct kit *k = kit_new(3, 1);
@@ -503,6 +609,63 @@ static void test_recycled_stays_gone(void **state)
 		}
 	}
 	kit_free(k);
+}
+
+/* The file that an append is about to use stays. */
+static void test_release_during_append(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+
+	(void)state;
+	kit_start(k);
+	kit_append(k, 2);
+	k->j->appending = true;
+	kit_release(k, 2);
+	assert_non_null(k->j->current);
+	k->j->appending = false;
+	kit_release(k, 2);
+	assert_null(k->j->current);
+	kit_append(k, 2);
+	kit_check_each(k, 3);
+	kit_free(k);
+}
+
+/* Every request from the i-th on fails, on all members: as if it had died. */
+static bool die_at(uint64_t i)
+{
+	struct kit *k = kit_new(4, 1);
+	bool died = false;
+
+	k->max_len = 6000;
+	kit_start(k);
+	for (unsigned slot = 0; slot < 4; slot++)
+		kit_fault(k, slot,
+			  (struct fault_rule){.kind = i % 3 ? FAULT_ERROR
+							    : FAULT_TORN,
+					      .err = EIO,
+					      .skip = i});
+	for (unsigned n = 0; n < 40 && !died; n++) {
+		died = kit_try_append(k) != 0;
+		if (!died && n % 9 == 8)
+			kit_release(k, k->acked - 2);
+	}
+	check_healthy(k);
+	kit_stop(k);
+	kit_check(k, KIT_ALL);
+	for (unsigned slot = 0; slot < 4; slot++) /* any m of them gone */
+		kit_check(k, KIT_ALL & ~(1u << slot));
+	kit_free(k);
+	return died;
+}
+
+static void test_death_at_every_request(void **state)
+{
+	uint64_t i = 0;
+
+	(void)state;
+	while (die_at(i) && i < 400)
+		i++;
+	assert_in_range(i, 30, 399);
 }
 
 static unsigned count_salts(struct kit *k, unsigned slot,
@@ -634,6 +797,33 @@ static void test_limits(void **state)
 	kit_free(k);
 }
 
+/* Of the usual sizes: the second file is twice the first, all of it zeros. */
+static void test_default_sizes(void **state)
+{
+	const size_t len = 700000;
+	AUTO_FREE uint8_t *p = mem_zalloc(len);
+	struct kit *k = kit_new(2, 1);
+	static struct kit_dir d;
+	uint64_t seq;
+
+	(void)state;
+	assert_non_null(p);
+	k->file_min = k->file_max = 0;
+	kit_start(k);
+	for (seq = 1; seq < 5; seq++)
+		assert_int_equal(journal_append(k->j, seq, seq - 1, p, len), 0);
+	kit_list(k, 0, &d);
+	assert_int_equal(d.n, 2);
+	assert_int_equal(d.at[0].size, JOURNAL_FILE_MIN);
+	assert_int_equal(d.at[1].size, 2 * JOURNAL_FILE_MIN);
+	for (; seq < 20; seq++)
+		assert_int_equal(journal_append(k->j, seq, seq - 1, p, len), 0);
+	k->acked = k->covered = seq - 1;
+	kit_append(k, 3);
+	kit_check_each(k, 3);
+	kit_free(k);
+}
+
 /* ---- everything at random, against the model ---- */
 
 static struct fault_rule random_rule(void)
@@ -654,23 +844,6 @@ static struct fault_rule random_rule(void)
 	r.skip = rnd_below(4);
 	r.times = 1 + rnd_below(5);
 	return r;
-}
-
-/* Only members the faults have left alone can be asked. */
-static void check_healthy(struct kit *k)
-{
-	unsigned holders = kit_holders(k);
-
-	clear_all(k);
-	for (unsigned i = 0; i < k->pool.n; i++) {
-		backend_set_down(k->pool.member[i].backend, false);
-		while (backend_get_state(k->pool.member[i].backend) !=
-		       BACKEND_UP)
-			assert_int_equal(
-				backend_probe(k->pool.member[i].backend, 1000),
-				0);
-	}
-	kit_check_each(k, holders);
 }
 
 static void one_life(uint64_t seed)
@@ -730,6 +903,8 @@ int main(void)
 		cmocka_unit_test(test_largest_record),
 		cmocka_unit_test(test_placement),
 		cmocka_unit_test(test_spare_is_empty),
+		cmocka_unit_test(test_domains),
+		cmocka_unit_test(test_spare_goes_down),
 		cmocka_unit_test(test_fewer_members_than_copies),
 		cmocka_unit_test(test_no_member),
 		cmocka_unit_test(test_replace),
@@ -738,15 +913,19 @@ int main(void)
 		cmocka_unit_test(test_copy_lost_for_good),
 		cmocka_unit_test(test_full_member_counts),
 		cmocka_unit_test(test_failed_append),
+		cmocka_unit_test(test_spoiled_file_is_not_used_again),
 		cmocka_unit_test(test_record_written_twice),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_release_recycles),
 		cmocka_unit_test(test_recycled_stays_gone),
+		cmocka_unit_test(test_release_during_append),
+		cmocka_unit_test(test_death_at_every_request),
 		cmocka_unit_test(test_new_salt_for_a_new_life),
 		cmocka_unit_test(test_steady_state_makes_no_files),
 		cmocka_unit_test(test_free_removes),
 		cmocka_unit_test(test_free_in_every_state),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_default_sizes),
 		cmocka_unit_test(test_model),
 	};
 

@@ -177,7 +177,7 @@ static void test_bit_flips(void **state)
 {
 	struct rig r;
 	static struct kit_dir d;
-	uint64_t step = 61;
+	uint64_t step = 113;
 
 	(void)state;
 	rig_start(&r, 1, 5000);
@@ -553,6 +553,38 @@ static void test_too_many_unreadable(void **state)
 	kit_free(r.k);
 }
 
+/* The same when headers can be read and records cannot. */
+static void test_records_unreadable(void **state)
+{
+	struct rig r;
+	struct journal_scan_result s;
+
+	(void)state;
+	rig_start(&r, 1, 5000);
+	for (unsigned slot = 0; slot < 2; slot++) {
+		kit_fault(r.k, slot,
+			  (struct fault_rule){.kind = FAULT_ERROR,
+					      .err = EIO,
+					      .ops = FAULT_OP_READ,
+					      .skip = kit_count_files(r.k,
+								      slot)});
+		if (slot == 0) {
+			s = kit_scan(r.k, KIT_ALL, 1);
+			assert_int_equal(s.last_seq, RECORDS);
+			kit_clear(r.k, slot);
+			backend_set_down(r.k->pool.member[0].backend, false);
+			kit_fault(r.k, slot,
+				  (struct fault_rule){
+					  .kind = FAULT_ERROR,
+					  .err = EIO,
+					  .ops = FAULT_OP_READ,
+					  .skip = kit_count_files(r.k, slot)});
+		}
+	}
+	assert_int_equal(kit_try_scan(r.k, KIT_ALL, 1, &s), -ERR_UNAVAILABLE);
+	kit_free(r.k);
+}
+
 /* Rot that only a read shows. */
 static void test_bit_rot_while_reading(void **state)
 {
@@ -707,6 +739,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_unreadable_member),
 		cmocka_unit_test(test_too_many_unreadable),
+		cmocka_unit_test(test_records_unreadable),
 		cmocka_unit_test(test_bit_rot_while_reading),
 		cmocka_unit_test(test_random_damage),
 		cmocka_unit_test(test_moved_records),

@@ -7,9 +7,10 @@
 #include "unit/meta/journal_kit.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 #include <time.h>
 
-#define SPEED 10 /* times the real clock */
+#define SPEED 16 /* times the real clock */
 
 static uint64_t fast_ns(void *arg)
 {
@@ -56,6 +57,7 @@ static void test_hanging_copy_is_replaced(void **state)
 {
 	struct kit *k = kit_new(4, 1);
 	struct journal_stats st;
+	uint64_t before;
 
 	(void)state;
 	kit_start(k);
@@ -67,7 +69,10 @@ static void test_hanging_copy_is_replaced(void **state)
 		  (struct fault_rule){.kind = FAULT_HANG,
 				      .ops = FAULT_OP_WRITE,
 				      .prefix = "journal/"});
+	before = clock_mono_ns();
 	kit_append(k, 1);
+	/* not to the end of the backend's patience */
+	assert_true(clock_mono_ns() - before < 9000 * NS_PER_MS);
 	assert_false(kit_holders(k) & 1);
 	kit_append(k, 20);
 	journal_get_stats(k->j, &st);
@@ -204,11 +209,13 @@ static void test_scan_beside_a_hanging_member(void **state)
 	kit_stop(k);
 	clock_replace(&fast);
 	for (unsigned slot = 0; slot < 3; slot++) {
+		/* at once, or when records are read */
 		kit_fault(k, slot,
-			  (struct fault_rule){.kind = FAULT_HANG,
-					      .ops = FAULT_OP_READ |
-						     FAULT_OP_LIST,
-					      .skip = slot * 5});
+			  (struct fault_rule){
+				  .kind = FAULT_HANG,
+				  .ops = FAULT_OP_READ | FAULT_OP_LIST,
+				  .skip = slot ? 0
+					       : kit_count_files(k, 0) + 1});
 		kit_check(k, KIT_ALL);
 		kit_clear(k, slot);
 		while (backend_get_state(k->pool.member[slot].backend) !=
@@ -318,6 +325,93 @@ static void test_files_are_ready_in_time(void **state)
 	kit_free(k);
 }
 
+/* One that was made ahead but comes too late does not break the order (J5). */
+static void test_file_made_too_late(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+
+	(void)state;
+	k->max_len = 2500;
+	k->file_max = k->file_min;
+	kit_start(k);
+	clock_replace(&fast);
+	for (unsigned round = 0; round < 3; round++) {
+		kit_fault(k, 0,
+			  (struct fault_rule){.kind = FAULT_DELAY,
+					      .ops = FAULT_OP_CREATE |
+						     FAULT_OP_RENAME,
+					      .ms = 3000 / SPEED,
+					      .times = 1});
+		for (unsigned i = 0; i < 20; i++)
+			kit_append(k, 1);
+		settle(k);
+		kit_append(k, 10);
+		kit_check_each(k, kit_holders(k));
+		kit_release(k, k->acked - 3);
+	}
+	kit_check_each(k, kit_holders(k));
+	clock_replace(NULL);
+	kit_free(k);
+}
+
+/* ---- real files ---- */
+
+static void on_disk(const char *base)
+{
+	struct kit *k = kit_new_at(4, 1, base);
+
+	k->file_max = 1u << 20;
+	kit_start(k);
+	for (unsigned i = 0; i < 60; i++) {
+		kit_append(k, 1);
+		if (i % 20 == 19)
+			kit_release(k, k->acked - 3);
+		if (i == 30)
+			kit_fault(k, 0,
+				  (struct fault_rule){.kind = FAULT_ERROR,
+						      .err = EIO,
+						      .ops = FAULT_OP_WRITE,
+						      .times = 1});
+	}
+	settle(k);
+	kit_check_each(k, kit_holders(k));
+	kit_stop(k);
+	kit_check(k, KIT_ALL);
+	kit_epoch(k, 8);
+	kit_start(k);
+	kit_append(k, 3);
+	k->covered = k->acked - 3;
+	assert_int_equal(journal_remove_old(&k->pool), 0);
+	kit_check_each(k, kit_holders(k));
+	journal_free(steal(&k->j), true);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(kit_count_files(k, i), 0);
+	kit_free(k);
+}
+
+static void test_on_disk(void **state)
+{
+	const char *tmp = getenv("TMPDIR");
+	char top[256], base[300], path[400];
+
+	(void)state;
+	snprintf(top, sizeof(top), "%s/journal-XXXXXX", tmp ? tmp : "/tmp");
+	assert_non_null(mkdtemp(top));
+	snprintf(base, sizeof(base), "dir:%s/m", top);
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "%s/m%u", top, i);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	on_disk(base);
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "%s/m%u/journal", top, i);
+		(void)!rmdir(path); /* not on each */
+		snprintf(path, sizeof(path), "%s/m%u", top, i);
+		assert_int_equal(rmdir(path), 0);
+	}
+	assert_int_equal(rmdir(top), 0);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_teardown(fn, slow_clock)
@@ -332,6 +426,8 @@ int main(void)
 		TEST(test_release_beside_appends),
 		TEST(test_replacement_beside_release),
 		TEST(test_files_are_ready_in_time),
+		TEST(test_file_made_too_late),
+		TEST(test_on_disk),
 	};
 
 	return cmocka_run_group_tests(tests, threads_on, NULL);

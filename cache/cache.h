@@ -167,6 +167,14 @@ uint64_t cache_dirty_bytes(struct cache *c, uint64_t obj);
  */
 bool cache_failed(struct cache *c, uint64_t obj);
 /*
+ * p: n >= 1 pieces of one object, ascending, collected and not complete. Has
+ * the object, below the end of the last of them, a chunk that cache_failed is
+ * about and that is none of theirs? Who enters them would tell of later bytes
+ * before earlier ones.
+ */
+bool cache_failed_before(struct cache *c, const struct cache_piece *p,
+			 unsigned n);
+/*
  * Is everything of obj (or of all) that was written at or before
  * written_before_ns in the store? This alone decides whether an fsync is done:
  * what another thread had collected may have failed, gone stale or been written

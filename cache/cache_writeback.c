@@ -298,6 +298,44 @@ bool cache_failed(struct cache *c, uint64_t obj)
 	return o && o->failed;
 }
 
+static bool is_among(const struct chunk *ch, const struct cache_piece *p,
+		     unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (p[i].chunk_ == ch)
+			return true;
+	return false;
+}
+
+static bool failed_before(const struct cache_object *o, uint64_t end,
+			  const struct cache_piece *p, unsigned n)
+{
+	struct tree_node *t = cache_tree_from(&o->dirty, 0);
+	const struct chunk *ch;
+
+	for (; t && t->key < end; t = cache_tree_from(&o->dirty, t->key + 1)) {
+		ch = container_of(t, struct chunk, dirty_node);
+		if (ch->failed && !is_among(ch, p, n))
+			return true;
+	}
+	TAILQ_FOREACH (ch, &o->writing, obj_link) {
+		if (ch->failed && chunk_number(ch) < end && !is_among(ch, p, n))
+			return true;
+	}
+	return false;
+}
+
+bool cache_failed_before(struct cache *c, const struct cache_piece *p,
+			 unsigned n)
+{
+	uint64_t last = p[n - 1].off / c->chunk_bytes;
+	const struct cache_object *o;
+
+	MUTEX_GUARD(&c->lock);
+	o = cache_object_find(c, p->obj);
+	return o && o->failed && failed_before(o, last, p, n);
+}
+
 static bool is_stored(const struct chunk *ch, uint64_t before_ns)
 {
 	return !ch->unsafe_ns || ch->unsafe_ns > before_ns;

@@ -96,13 +96,17 @@ ssize_t posix_read(struct file *f, void *buf, size_t len, uint64_t off)
 {
 	struct node *n = f->node;
 	uint64_t size;
+	bool dir;
 	int rc;
 
 	mutex_lock(&n->lock);
 	size = n->row.size;
-	if (len > 0)
+	dir = S_ISDIR(n->row.mode);
+	if (len > 0 && !dir)
 		update_atime(n);
 	mutex_unlock(&n->lock);
+	if (dir)
+		return -EISDIR;
 	if (off >= size)
 		return 0;
 	len = MIN(len, size - off);
@@ -112,13 +116,15 @@ ssize_t posix_read(struct file *f, void *buf, size_t len, uint64_t off)
 
 /* ---- writing ---- */
 
-static void wrote(struct node *n, uint64_t end)
+static void wrote(struct file *f, uint64_t end)
 {
-	int64_t now = clock_real_ns();
+	struct node *n = f->node;
 
 	n->row.size = MAX(n->row.size, end);
-	n->row.mtime_ns = now;
-	n->row.ctime_ns = now;
+	if (!(f->flags & OPEN_TIMES_GIVEN)) {
+		n->row.mtime_ns = clock_real_ns();
+		n->row.ctime_ns = n->row.mtime_ns;
+	}
 	node_touch(n);
 }
 
@@ -136,7 +142,7 @@ static int write_locked(struct file *f, const void *buf, size_t len,
 	rc = cache_write(n->v->cache, n->hash.key, n->row.size, off, buf, len,
 			 done);
 	if (*done > 0)
-		wrote(n, off + *done);
+		wrote(f, off + *done);
 	return rc;
 }
 
@@ -173,6 +179,14 @@ static bool size_waits(struct node *n)
 	return n->row.size != n->index_size;
 }
 
+/* [lock] An error is over when nothing is left that could be lost. */
+static int write_error(struct node *n)
+{
+	if (n->wb_error && !cache_failed(n->v->cache, n->hash.key))
+		n->wb_error = 0;
+	return n->wb_error;
+}
+
 int posix_fsync(struct file *f, bool datasync)
 {
 	struct node *n = f->node;
@@ -188,7 +202,7 @@ int posix_fsync(struct file *f, bool datasync)
 	if (rc < 0)
 		return rc;
 	mutex_lock(&n->lock);
-	rc = n->wb_error;
+	rc = write_error(n);
 	seq = n->seq;
 	mutex_unlock(&n->lock);
 	return rc < 0 ? rc : commit_wait(v->commit, seq);
@@ -199,5 +213,5 @@ int posix_flush(struct file *f)
 	struct node *n = f->node;
 
 	MUTEX_GUARD(&n->lock);
-	return n->wb_error;
+	return write_error(n);
 }

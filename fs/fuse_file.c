@@ -35,12 +35,17 @@ static bool writes(int flags)
 }
 
 /* What posix_open shall know of the flags of open(2). */
-static int engine_flags(const struct fuse_mount *m, int flags)
+static int engine_flags(const struct fuse_mount *m,
+			const struct fuse_file_info *fi)
 {
-	flags &= ~(O_SYNC | O_DSYNC | O_CREAT | O_EXCL);
+	int flags = fi->flags & ~(O_SYNC | O_DSYNC | O_CREAT | O_EXCL);
+
 	if (!m->writeback)
 		return flags;
 	flags &= ~O_APPEND;
+	/* Without the cache's detour the kernel leaves the times to us. */
+	if (!fi->direct_io)
+		flags |= OPEN_TIMES_GIVEN;
 	if ((flags & O_ACCMODE) == O_WRONLY)
 		flags = (flags & ~O_ACCMODE) | O_RDWR;
 	return flags;
@@ -64,12 +69,12 @@ static int open_inode(struct fuse_mount *m, uint64_t ino,
 	if (!h)
 		return -ENOMEM;
 	h->writes = writes(fi->flags);
-	rc = posix_open(m->v, ino, engine_flags(m, fi->flags), &h->file);
+	fi->direct_io = h->writes && nearly_full(m->v);
+	rc = posix_open(m->v, ino, engine_flags(m, fi), &h->file);
 	if (rc < 0)
 		return rc;
 	fi->keep_cache = 1;
 	fi->noflush = !h->writes;
-	fi->direct_io = h->writes && nearly_full(m->v);
 	fi->fh = (uintptr_t)h;
 	fuse_pages_add(m->pages, steal(&h));
 	return 0;

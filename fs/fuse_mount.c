@@ -196,7 +196,8 @@ static int make_args(const struct fuse_mount_options *o, bool read_only,
 	return rc;
 }
 
-static void log_libfuse(enum fuse_log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void
+log_libfuse(enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	char line[512];
 	size_t len;

@@ -27,7 +27,8 @@ int names_check(const char *name)
 
 int names_directory(const struct node *n)
 {
-	if (n->dead)
+	/* Removed but open: nothing can be put into it any more. */
+	if (n->dead || n->row.nlink == 0)
 		return -ENOENT;
 	return S_ISDIR(n->row.mode) ? 0 : -ENOTDIR;
 }
@@ -118,12 +119,17 @@ int posix_lookup(struct volume *v, uint64_t parent, const char *name,
 
 int posix_readlink(struct volume *v, uint64_t ino, struct bytes *target)
 {
+	struct inode_row row;
 	int rc;
 
 	index_lock(v->ix);
-	rc = symlink_get(v->ix, ino, target);
+	rc = inode_get(v->ix, ino, &row);
+	if (rc == 0 && !S_ISLNK(row.mode))
+		rc = -EINVAL;
+	if (rc == 0)
+		rc = symlink_get(v->ix, ino, target);
 	index_unlock(v->ix);
-	return rc == -ENOENT ? -EINVAL : rc;
+	return rc;
 }
 
 /* ---- make ---- */

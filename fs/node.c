@@ -197,7 +197,7 @@ void node_changed(struct node *n, const struct inode_row *row, uint64_t seq)
 {
 	n->row = *row;
 	n->seq = seq;
-	n->dirty_attr = false;
+	atomic_store(&n->dirty_attr, false);
 	node_settle(n);
 }
 
@@ -215,7 +215,7 @@ static void hold(struct node *n, bool want)
 
 void node_touch(struct node *n)
 {
-	n->dirty_attr = true;
+	atomic_store(&n->dirty_attr, true);
 	hold(n, true);
 }
 
@@ -266,7 +266,7 @@ static unsigned dirty_some(struct volume *v, struct node **out, unsigned max)
 		struct node *node = container_of(h, struct node, hash);
 
 		/* A stale answer only costs a round. */
-		if (!__atomic_load_n(&node->dirty_attr, __ATOMIC_RELAXED))
+		if (!atomic_load(&node->dirty_attr))
 			continue;
 		node->refs++;
 		out[n++] = node;
@@ -327,7 +327,7 @@ int node_unname(struct node *n)
 void node_bury(struct node *n)
 {
 	n->dead = true;
-	n->dirty_attr = false;
+	atomic_store(&n->dirty_attr, false);
 	cache_discard(n->v->cache, n->hash.key);
 	hold(n, false);
 }

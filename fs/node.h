@@ -16,6 +16,7 @@
 #ifndef MENDFS_FS_NODE_H
 #define MENDFS_FS_NODE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,16 +32,17 @@ struct node {
 
 	struct mutex lock;
 	/* --- under lock --- */
-	struct inode_row row; /* newest; row.size is what stat shows */
-	uint64_t index_size;  /* the size the index has (C11): <= row.size, or
-				 larger never */
-	uint64_t seq;	      /* record with its newest change */
-	unsigned opens;	      /* open files */
-	bool dirty_attr;      /* row's times are newer than the index */
-	bool holds_ref;	      /* one ref because of dirtiness */
-	bool dead;	      /* deleted: every operation answers -ENOENT */
-	int wb_error;	      /* write-back failed: every fsync fails until the
-				 data is safe */
+	struct inode_row row;	/* newest; row.size is what stat shows */
+	uint64_t index_size;	/* the size the index has (C11): <= row.size, or
+				   larger never */
+	uint64_t seq;		/* record with its newest change */
+	unsigned opens;		/* open files */
+	atomic_bool dirty_attr; /* row's times are newer than the index; read
+				   without the lock to find candidates */
+	bool holds_ref;		/* one ref because of dirtiness */
+	bool dead;		/* deleted: every operation answers -ENOENT */
+	int wb_error; /* write-back failed: every fsync fails until the
+			 data is safe */
 	/* order of entering write-back results, see writeback.c */
 	uint64_t wb_issued, wb_done; /* under the write-back lock */
 };

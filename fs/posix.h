@@ -34,7 +34,8 @@
 #define LINKS_MAX	65000
 #define SYMLINK_MAX	4095
 #define EATTR_BYTES_MAX 65536
-#define FILE_SIZE_MAX	INT64_MAX
+/* The index keeps offsets as 63 bits and needs a slot beyond the last one. */
+#define FILE_SIZE_MAX (INT64_MAX - (32LL << 20))
 
 /* Who asks. */
 struct cred {
@@ -138,6 +139,11 @@ int posix_fsyncdir(struct volume *v, uint64_t dir) MUST_USE;
 
 /* ---- files (files.c) ---- */
 struct file;
+/*
+ * Beside the flags of open(2): writes leave the time stamps alone, as the
+ * caller sets them (a kernel that caches writes knows when they happened).
+ */
+#define OPEN_TIMES_GIVEN (1 << 30)
 /* flags as open(2): access mode, O_TRUNC, O_APPEND, O_SYNC, O_DSYNC. */
 int posix_open(struct volume *v, uint64_t ino, int flags,
 	       struct file **out) MUST_USE;

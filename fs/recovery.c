@@ -52,23 +52,49 @@ static bool lies_in(const char *path, const char *folder)
 	       (path[len] == '/' || path[len] == 0);
 }
 
+/*
+ * A folder still to be made lies where the last one on its way that exists
+ * does; *exists tells. false: nowhere.
+ */
+static bool resolve(const char *path, char out[PATH_MAX], bool *exists)
+{
+	AUTO_FREE char *part = mem_strdup(path);
+	char *slash;
+
+	*exists = true;
+	while (part && !realpath(part, out)) {
+		*exists = false;
+		slash = strrchr(part, '/');
+		if (errno != ENOENT || !part[0] || strcmp(part, ".") == 0)
+			return false;
+		if (!slash)
+			strcpy(part, ".");
+		else
+			slash[slash == part] = 0;
+	}
+	return part != NULL;
+}
+
 static int check_place(const char *what, const char *path,
 		       const struct member *m, struct diag *diag)
 {
 	char a[PATH_MAX], b[PATH_MAX];
+	const char *folder = m->path ? driver_location_path(m->path) : NULL;
+	bool exists;
 
-	if (!path || !m->path || !realpath(path, a) || !realpath(m->path, b))
+	if (!path || !folder || !resolve(path, a, &exists) ||
+	    !realpath(folder, b))
 		return 0;
 	if (lies_in(a, b))
 		return diag_fail(diag, -ERR_NESTED,
 				 "%s %s lies inside the pool's folder %s; "
 				 "choose a place outside of it",
-				 what, path, m->path);
-	if (lies_in(b, a))
+				 what, path, folder);
+	if (exists && lies_in(b, a))
 		return diag_fail(diag, -ERR_NESTED,
 				 "the pool's folder %s lies inside the %s %s; "
 				 "choose another place",
-				 m->path, what, path);
+				 folder, what, path);
 	return 0;
 }
 

@@ -169,7 +169,7 @@ static int move_op(struct move *m)
 
 	/* Two names of one file: nothing happens. */
 	if (rc == 0 && m->d[1].ino == m->d[0].ino)
-		return 1;
+		return m->flags & RENAME_NOREPLACE ? -EEXIST : 1;
 	if (rc == 0)
 		rc = check_types(m);
 	if (rc < 0)
@@ -222,13 +222,23 @@ static int find_parties(struct move *m, uint64_t from, uint64_t to)
 	return rc == -ENOENT ? -EAGAIN : rc;
 }
 
+/* Of all that get another name. */
+static int settle_data(struct move *m)
+{
+	int rc = names_settle_data(m->v, m->node[MOVED]->hash.key);
+
+	if (rc == 0 && (m->flags & RENAME_EXCHANGE) && m->node[OTHER])
+		rc = names_settle_data(m->v, m->node[OTHER]->hash.key);
+	return rc;
+}
+
 static int move_once(struct move *m, uint64_t from, uint64_t to)
 {
 	struct node *sorted[PARTIES];
 	int rc = find_parties(m, from, to);
 
-	if (rc == 0 && S_ISREG(m->node[MOVED]->row.mode))
-		rc = names_settle_data(m->v, m->node[MOVED]->hash.key);
+	if (rc == 0)
+		rc = settle_data(m);
 	if (rc == 0) {
 		memcpy(sorted, m->node, sizeof(sorted));
 		nodes_lock(sorted, PARTIES);

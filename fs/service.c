@@ -57,11 +57,12 @@ static int job_step(struct volume *v, const struct queue_row *job)
 
 	if (rc < 0)
 		return rc;
-	/* Whoever made it may have finished it meanwhile. */
+	/* Whoever made it may have finished it meanwhile, and have made another
+	 * with a border of its own. */
 	rc = queue_find(v->ix, job->kind, job->a, &row);
 	if (rc == 0)
 		done = extent_cut(v->ix, job->a,
-				  job->kind == QUEUE_TRIM_DATA ? job->b : 0,
+				  row.kind == QUEUE_TRIM_DATA ? row.b : 0,
 				  UINT64_MAX, ROWS_PER_OP);
 	if (rc == 0 && done == 1)
 		rc = queue_remove(v->ix, row.id);

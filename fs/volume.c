@@ -215,13 +215,13 @@ int volume_get_status(struct volume *v, struct volume_status *out)
 		.durable_seq = commit_durable(v->commit),
 	};
 	space_get(v, &out->space);
-	segment_get_totals(v->ix, &out->segments);
 	cache_get_stats(v->cache, &out->cache);
 	store_get_stats(v->store, &out->store);
 	if (v->journal)
 		journal_get_stats(v->journal, &out->journal);
 	checkpoint_get_stats(v->checkpoint, &out->checkpoint);
 	index_lock(v->ix);
+	segment_get_totals(v->ix, &out->segments);
 	rc = inode_count(v->ix, &out->inodes);
 	index_unlock(v->ix);
 	return rc;

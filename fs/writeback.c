@@ -15,7 +15,8 @@
  * Invariants:
  *   W1  results enter the index per inode in the order they were collected
  *       (turns), and collecting ascends within an inode: the index's size
- *       never covers bytes that are still on their way (C11).
+ *       never covers bytes that are still on their way (C11). What would pass
+ *       bytes whose write-back failed fails with them, and comes again.
  *   W2  a piece enters only if the cache still holds its generation, checked
  *       under the node's lock, which truncate takes too (C12).
  *   W3  a streaming segment is OPEN (with its stripe) from the first operation
@@ -318,10 +319,21 @@ static int enter_op(struct job *j, struct group *g, unsigned from, unsigned to)
 	return 0;
 }
 
+/* Would the size pass bytes that could not be stored (C11)? */
+static bool passes_gap(const struct job *j, const struct group *g)
+{
+	const struct cache_piece *last = &j->piece[g->first + g->n - 1];
+
+	return last->off + last->len > g->node->index_size &&
+	       cache_failed_before(j->v->cache, &j->piece[g->first], g->n);
+}
+
 static int enter_group_locked(struct job *j, struct group *g)
 {
 	int rc = 0;
 
+	if (passes_gap(j, g))
+		return g->node->wb_error ? g->node->wb_error : -EIO;
 	for (unsigned i = 0; rc == 0 && i < g->n; i += PIECES_PER_OP)
 		rc = enter_op(j, g, g->first + i,
 			      g->first + MIN(i + PIECES_PER_OP, g->n));

@@ -93,6 +93,6 @@ expect_words() {
 # A fingerprint of everything in a tree: names, types, modes, times, contents.
 tree_print() {
 	(cd "$1" && find . -printf '%P|%y|%m|%s|%T@|%l|%n\n' |
-		grep -v '^|d' | sed 's/|d|\([0-9]*\)|[0-9]*|/|d|\1||/' | sort &&
-		find . -type f -print0 | sort -z | xargs -0 -r sha256sum)
+		grep -av '^|d' | LC_ALL=C sed 's/|d|\([0-9]*\)|[0-9]*|/|d|\1||/' | LC_ALL=C sort &&
+		find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum)
 }

@@ -67,9 +67,10 @@ struct kit {
 	const char *at[KIT_MEMBERS];
 	char *index_path;
 	uint8_t salt[KEY_SALT];
-	uint64_t mark;	    /* highest record known to be durable */
-	bool no_journal;    /* mounts have none */
-	size_t cache_bytes; /* of SQLite; 0: the usual */
+	uint64_t mark;		/* highest record known to be durable */
+	bool no_journal;	/* mounts have none */
+	size_t cache_bytes;	/* of SQLite; 0: the usual */
+	uint32_t segment_bytes; /* KIT_SEGMENT */
 
 	/* while mounted */
 	struct pool *pool;
@@ -104,6 +105,7 @@ static inline struct kit *kit_new(unsigned n, unsigned m)
 	log_use_sink(kit_quiet, NULL);
 	k->n = n;
 	k->m = m;
+	k->segment_bytes = KIT_SEGMENT;
 	made++;
 	for (unsigned i = 0; i < n; i++) {
 		snprintf(k->loc[i], sizeof(k->loc[i]), "fault:mem:ck%u-%u",
@@ -218,7 +220,7 @@ static inline void kit_make_most(struct kit *k)
 		.geo = {.k = (uint8_t)(k->n - k->m),
 			.m = (uint8_t)k->m,
 			.chunk_bytes = KIT_CHUNK,
-			.segment_bytes = KIT_SEGMENT,
+			.segment_bytes = k->segment_bytes,
 			.cipher = CIPHER_AES_256_GCM,
 			.level = COMPRESS_LEVEL_DEF},
 		.label = "kit",
@@ -459,8 +461,10 @@ static inline int kit_set_blob(struct kit *k, uint64_t ino)
 /* Inode numbers lo..hi get one. */
 static inline void kit_set_blobs(struct kit *k, uint64_t lo, uint64_t hi)
 {
-	for (uint64_t ino = lo; ino < hi; ino++)
+	for (uint64_t ino = lo; ino < hi; ino++) {
 		OK(kit_set_blob(k, ino));
+		commit_maybe(k->commit);
+	}
 }
 
 /* Plain content of a data id. */

@@ -198,7 +198,7 @@ static void test_allocation_i_fails(void **state)
 		failed += rc < 0;
 		if (rc < 0 || i % 8 == 0)
 			crash_and_judge(f, i % 3 == 0);
-		i += 1 + i / 20;
+		i += 1 + i / 10;
 	} while (hit);
 	assert_true(failed > 10);
 	printf("allocations: %llu, failed runs: %u\n", (unsigned long long)i,

@@ -185,6 +185,9 @@ struct pool_space {
  * it is counted once, in equal parts. Never blocks.
  */
 void pool_space(const struct pool *p, struct pool_space *out);
+/* Asks the members first and waits for them, at most deadline_ms. */
+void pool_space_fresh(const struct pool *p, uint64_t deadline_ms,
+		      struct pool_space *out);
 
 void pool_seg_context(const struct pool *p, struct seg_context *out);
 

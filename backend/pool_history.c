@@ -168,8 +168,7 @@ int history_fail_diverged(const struct history *h, const struct folders *fs,
 			 "the pool's folders hold histories that went apart "
 			 "(they were mounted without each other): %s. Look at "
 			 "them with -o ro; to keep one side, detach the "
-			 "folders of the other, mount with -o degraded and "
-			 "bring them back with 'mendfs backend readopt'",
+			 "folders of the other and mount with -o degraded",
 			 all);
 }
 

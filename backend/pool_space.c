@@ -128,3 +128,18 @@ void pool_space(const struct pool *p, struct pool_space *out)
 	}
 	pool_space_of(s, n, &p->geo, out);
 }
+
+void pool_space_fresh(const struct pool *p, uint64_t deadline_ms,
+		      struct pool_space *out)
+{
+	struct fan f[POOL_MEMBERS_MAX] = {0};
+
+	for (unsigned i = 0; i < p->n; i++) {
+		f[i].to = p->member[i].backend;
+		f[i].bio = f[i].to ? bio_new_usage() : NULL;
+	}
+	/* Each answer is kept by its backend; who is late keeps its old one. */
+	fan_run(f, p->n, deadline_ms);
+	fan_release(f, p->n);
+	pool_space(p, out);
+}

@@ -38,8 +38,11 @@ static bool writes(int flags)
 static int engine_flags(const struct fuse_mount *m,
 			const struct fuse_file_info *fi)
 {
-	int flags = fi->flags & ~(O_SYNC | O_DSYNC | O_CREAT | O_EXCL);
+	int flags = fi->flags & ~(O_CREAT | O_EXCL);
 
+	/* With the writeback cache the kernel sends FSYNC for these. */
+	if (!fi->direct_io)
+		flags &= ~(O_SYNC | O_DSYNC);
 	if (!m->writeback)
 		return flags;
 	flags &= ~O_APPEND;

@@ -197,7 +197,10 @@ void node_changed(struct node *n, const struct inode_row *row, uint64_t seq)
 {
 	n->row = *row;
 	n->seq = seq;
-	atomic_store(&n->dirty_attr, false);
+	/* A size that waits for no data any more still has to be written. */
+	atomic_store(&n->dirty_attr,
+		     S_ISREG(row->mode) && row->size != n->index_size &&
+			     cache_dirty_bytes(n->v->cache, n->hash.key) == 0);
 	node_settle(n);
 }
 

@@ -129,6 +129,22 @@ static int find_pool(struct recovery *r)
 	return pool_open(&po, r->diag, &r->v->pool);
 }
 
+/*
+ * An older state than the newest known is only good for looking, unless the
+ * user says so: a writer would make the loss of what is between final.
+ */
+static int go_back(struct recovery *r, const struct superblock *sb, int why)
+{
+	if (!r->o->read_only && !r->o->accept_rollback)
+		return diag_fail(r->diag, -ERR_ROLLBACK,
+				 "the newest checkpoint cannot be read (%s), "
+				 "only an older one; attach the missing "
+				 "folders, look with -o ro, or accept the loss "
+				 "of what came after with -o accept_rollback",
+				 err_text(why));
+	return pool_adopt(r->v->pool, sb);
+}
+
 static int load_manifest(struct recovery *r)
 {
 	struct pool *p = r->v->pool;
@@ -144,7 +160,7 @@ static int load_manifest(struct recovery *r)
 					     &r->manifest, r->manifest_hash)
 			     : -ERR_CORRUPT;
 		if (rc == 0) {
-			rc = pool_adopt(p, sb);
+			rc = i == 0 ? pool_adopt(p, sb) : go_back(r, sb, first);
 			break;
 		}
 		log_event(LOG_LVL_WARN, "manifest_unreadable",
@@ -215,11 +231,18 @@ static int open_local(struct recovery *r)
 				&v->local);
 	if (rc < 0)
 		return rc;
-	rc = local_load(&v->local, v->pool->keys, &v->local_state);
-	if (rc < 0) {
+	/* A private folder has no memory: ask the one a writer would use. */
+	if (v->read_only)
+		rc = local_peek(dir, &v->pool->id, v->pool->keys,
+				&v->local_state);
+	else
+		rc = local_load(&v->local, v->pool->keys, &v->local_state);
+	if (rc < 0)
 		v->local_state = (struct local_state){0};
+	if (rc < 0 || v->read_only)
 		rnd_bytes(v->local_state.salt, KEY_SALT);
-	}
+	if (v->read_only)
+		v->local_state.clean = false;
 	return check_mark(r);
 }
 
@@ -297,6 +320,39 @@ static int replay(struct recovery *r)
 			  (unsigned long long)r->scan.last_seq,
 			  (unsigned long long)r->scan.acked);
 	return 0;
+}
+
+/*
+ * Below n-m members even reading is only allowed while every segment can still
+ * be read as a whole.
+ */
+static int check_reachable(struct recovery *r)
+{
+	struct volume *v = r->v;
+	const struct pool *p = v->pool;
+	struct segment_row row;
+	struct seg_id after = {0};
+	uint64_t lost = 0;
+	int n;
+
+	if (pool_up(p) + p->geo.m >= p->n)
+		return 0;
+	do {
+		index_lock(v->ix);
+		n = segment_list(v->ix, SEG_SEALED, after, &row, 1);
+		index_unlock(v->ix);
+		if (n == 1)
+			lost += store_reachable(v->store, &row.desc) <
+				row.desc.k;
+		after = row.desc.id;
+	} while (n == 1);
+	if (n < 0 || lost == 0)
+		return n;
+	return diag_fail(r->diag, -ERR_TOO_FEW,
+			 "%llu segments have too few fragments in the %u of %u "
+			 "folders that are there; attach the missing ones "
+			 "(mendfs status names them)",
+			 (unsigned long long)lost, pool_up(p), p->n);
 }
 
 /* ---- steps 7 to 9 ---- */
@@ -438,6 +494,8 @@ static int recover(struct recovery *r)
 		rc = make_engine(r);
 	if (rc == 0)
 		rc = replay(r);
+	if (rc == 0)
+		rc = check_reachable(r);
 	return rc < 0 ? rc : make_commit(r);
 }
 

@@ -141,12 +141,31 @@ int service_checkpoint(struct volume *v, uint8_t hash_out[32],
 	return 0;
 }
 
+#define PROBE_NS	  2000000000ULL
+#define PROBE_DEADLINE_MS 500
+
+/* Members that went down may be well again; several good answers tell. */
+static void probe_members(struct volume *v, uint64_t now)
+{
+	if (now - v->last_probe_ns < PROBE_NS)
+		return;
+	v->last_probe_ns = now;
+	for (unsigned i = 0; i < v->pool->n; i++) {
+		struct backend *b = v->pool->member[i].backend;
+
+		if (b && backend_get_state(b) == BACKEND_DOWN &&
+		    backend_probe(b, PROBE_DEADLINE_MS) == 0)
+			log_event(LOG_LVL_INFO, "probe_well", "member=%u", i);
+	}
+}
+
 static void keep_tick(void *arg)
 {
 	struct volume *v = arg;
 	uint64_t now = clock_mono_ns();
 	int rc = 0;
 
+	probe_members(v, now);
 	if (now - v->last_commit_ns >= v->commit_ns) {
 		v->last_commit_ns = now;
 		rc = node_flush_attrs(v);

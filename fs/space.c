@@ -10,39 +10,117 @@
 #include "base/mem.h"
 #include "fs/volume_impl.h"
 
-#define LOOK_NS 1000000000ULL
+#define LOOK_NS		 1000000000ULL
+#define LOOK_DEADLINE_MS 500
+
+/* Tags, tables, headers, padding, uneven ranges: at most so much more. */
+static uint64_t with_overhead(uint64_t len)
+{
+	return len + len / 16 + 1024;
+}
+
+/* The reserve is raw; what users may fill is its share of data. */
+static void leave_reserve(struct volume *v, struct pool_space *s)
+{
+	const struct geometry *g = &v->pool->geo;
+	uint64_t reserve =
+		checkpoint_reserve(v->checkpoint) / (g->k + g->m) * g->k;
+
+	s->free_bytes -= MIN(s->free_bytes, reserve);
+}
 
 void space_get(struct volume *v, struct pool_space *out)
 {
-	uint64_t reserve;
-
 	pool_space(v->pool, out);
-	/* The reserve is raw; what users may fill is its share of data. */
-	reserve = checkpoint_reserve(v->checkpoint) /
-		  (v->pool->geo.k + v->pool->geo.m) * v->pool->geo.k;
-	out->free_bytes -= MIN(out->free_bytes, reserve);
+	leave_reserve(v, out);
 }
 
-/* space_lock is held. */
+/* Enters a look at the members. space_lock is held. */
+static void looked(struct volume *v, const struct pool_space *s, uint64_t dirty,
+		   uint64_t unseen)
+{
+	struct store_stats st;
+
+	store_get_stats(v->store, &st);
+	v->space_free = s->free_bytes;
+	v->space_taken = with_overhead(dirty) + unseen;
+	v->space_written = st.payload_bytes;
+	v->space_checked_ns = clock_mono_ns();
+}
+
+/*
+ * space_lock is held. The members' own figures may be a second old, so what
+ * was written since the last look counts as not in them yet.
+ */
 static void look(struct volume *v)
 {
-	uint64_t now = clock_mono_ns();
+	struct store_stats st;
 	struct pool_space space;
 
-	if (v->space_checked_ns && now - v->space_checked_ns < LOOK_NS)
+	if (v->space_checked_ns &&
+	    clock_mono_ns() - v->space_checked_ns < LOOK_NS)
 		return;
 	space_get(v, &space);
-	v->space_free = space.free_bytes;
-	v->space_taken = cache_dirty_bytes(v->cache, CACHE_ANY);
-	v->space_checked_ns = now;
+	store_get_stats(v->store, &st);
+	looked(v, &space, cache_dirty_bytes(v->cache, CACHE_ANY),
+	       st.payload_bytes - v->space_written);
+}
+
+/*
+ * A sure look. What is dirty is asked first: what is written back meanwhile
+ * counts twice rather than not at all.
+ */
+static void look_again(struct volume *v)
+{
+	uint64_t dirty = cache_dirty_bytes(v->cache, CACHE_ANY);
+	struct pool_space space;
+
+	pool_space_fresh(v->pool, LOOK_DEADLINE_MS, &space);
+	leave_reserve(v, &space);
+	MUTEX_GUARD(&v->space_lock);
+	looked(v, &space, dirty, 0);
+}
+
+static int take(struct volume *v, uint64_t len)
+{
+	MUTEX_GUARD(&v->space_lock);
+	look(v);
+	if (v->space_taken + with_overhead(len) > v->space_free)
+		return -ENOSPC;
+	v->space_taken += with_overhead(len);
+	return 0;
+}
+
+/* Does deleted data still hold room that a checkpoint would give back? */
+static bool room_waits(struct volume *v)
+{
+	struct segment_totals totals;
+	struct queue_row job;
+	bool waits;
+
+	index_lock(v->ix);
+	segment_get_totals(v->ix, &totals);
+	waits = totals.dead > 0 || queue_next(v->ix, 0, &job) == 0;
+	index_unlock(v->ix);
+	return waits;
 }
 
 int space_take(struct volume *v, uint64_t len)
 {
-	MUTEX_GUARD(&v->space_lock);
-	look(v);
-	if (v->space_taken + len > v->space_free)
+	int rc = take(v, len);
+
+	if (rc == 0)
+		return 0;
+	look_again(v);
+	rc = take(v, len);
+	if (rc == 0 || !room_waits(v))
+		return rc;
+	/* Who deletes and writes again expects the room to be there. */
+	rc = service_run_queue(v);
+	if (rc == 0)
+		rc = service_checkpoint(v, NULL, NULL);
+	if (rc < 0)
 		return -ENOSPC;
-	v->space_taken += len;
-	return 0;
+	look_again(v);
+	return take(v, len);
 }

@@ -54,6 +54,7 @@ struct volume {
 	struct ticker *keeper;
 	struct mutex ckpt_lock;
 	uint64_t last_commit_ns;  /* keeper only */
+	uint64_t last_probe_ns;	  /* keeper only */
 	atomic_bool flush_wanted;
 
 	/* space.c */
@@ -61,6 +62,7 @@ struct volume {
 	uint64_t space_checked_ns;
 	uint64_t space_free;  /* user bytes, when checked */
 	uint64_t space_taken; /* accepted since */
+	uint64_t space_written; /* the store's payload bytes, when checked */
 };
 
 /* ---- fill.c: from index and segments to the cache ---- */

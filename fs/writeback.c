@@ -215,7 +215,7 @@ static int encode_streamed(struct job *j)
 	struct seg_context cx;
 	struct seg_build *b = NULL;
 	struct seg_id id = {index_next(j->v->ix, COUNTER_SEGMENT)};
-	uint32_t cap = (uint32_t)(j->bytes + (uint64_t)j->n * AEAD_TAG);
+	uint32_t cap = (uint32_t)j->bytes; /* tags come on top */
 	int rc;
 
 	pool_seg_context(j->v->pool, &cx);

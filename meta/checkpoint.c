@@ -44,6 +44,7 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "meta/checkpoint_impl.h"
+#include "meta/rows.h"
 
 #define THREADS	 4 /* that remove segments */
 #define DUE_MIN	 (64u << 20)
@@ -118,14 +119,18 @@ static int adopt(struct checkpoint *ck, const struct manifest *m)
 	return 0;
 }
 
-/* Members are told how much data has to leave free. */
+/*
+ * Members are told how much data has to leave free: half of the reserve. New
+ * data is accepted only while all of it is free; the difference takes what was
+ * accepted by an estimate that turns out too low.
+ */
 static void set_reserve(struct checkpoint *ck)
 {
 	struct pool_space space;
-	uint64_t each = checkpoint_reserve(ck) / ck->o.pool->n;
+	uint64_t each = checkpoint_reserve(ck) / ck->o.pool->n / 2;
 
 	pool_space(ck->o.pool, &space);
-	store_set_reserve(ck->o.store, MIN(each, space.smallest_total / 4));
+	store_set_reserve(ck->o.store, MIN(each, space.smallest_total / 8));
 }
 
 int checkpoint_new(const struct checkpoint_options *o, struct checkpoint **out)
@@ -398,6 +403,21 @@ int checkpoint_run(struct checkpoint *ck, uint8_t hash_out[32],
 
 /* ---- what is asked ---- */
 
+/* Is room short while dead segments hold some? */
+static bool space_waits(struct checkpoint *ck)
+{
+	struct segment_totals totals;
+	struct pool_space space;
+
+	pool_space(ck->o.pool, &space);
+	if (space.raw_free > 2 * checkpoint_reserve(ck))
+		return false;
+	index_lock(ck->o.ix);
+	segment_get_totals(ck->o.ix, &totals);
+	index_unlock(ck->o.ix);
+	return totals.dead > 0;
+}
+
 bool checkpoint_due(struct checkpoint *ck)
 {
 	struct journal *journal = get_journal(ck);
@@ -413,7 +433,7 @@ bool checkpoint_due(struct checkpoint *ck)
 		return false;
 	journal_get_stats(journal, &js);
 	return js.used_bytes > MAX(DUE_MIN, index_bytes(ck->o.ix) / 4) ||
-	       js.used_bytes > js.limit_bytes / 2;
+	       js.used_bytes > js.limit_bytes / 2 || space_waits(ck);
 }
 
 uint64_t checkpoint_reserve(struct checkpoint *ck)

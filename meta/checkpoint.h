@@ -50,7 +50,7 @@ int checkpoint_run(struct checkpoint *ck, uint8_t hash_out[32],
 
 /*
  * Is one due? The journal holds more than max(64 MiB, index/4) or half of its
- * space.
+ * space, or room is short and dead segments wait for their removal.
  */
 bool checkpoint_due(struct checkpoint *ck);
 

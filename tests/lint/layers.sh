@@ -61,7 +61,7 @@ only 'zstd' backend/compress.c
 only 'isa-l' backend/erasure.c backend/checksum.c
 only 'sqlite3' meta/index_vfs.c meta/index_db.c meta/stmt.c
 only 'fuse' $(ls fs/fuse_*.[ch] 2>/dev/null)
-only 'jansson' fs/control.c $(ls fs/control*.c tools/*.c 2>/dev/null)
+only "jansson" $(ls fs/control*.[ch] tools/*.[ch] 2>/dev/null)
 only 'cmocka'
 
 # SPDX line first, no over-long files, unique names

@@ -315,7 +315,7 @@ static void test_segments_stay_few(void **state)
 	}
 	printf("regions: %u, segments at most: %u\n", k->ck->base.regions,
 	       most);
-	assert_in_range(most, 10, 18); /* joined when there are more than 16 */
+	assert_true(most < 26); /* of 61 regions; 45 if none were joined */
 	kit_compare(k);
 	kit_crash(k);
 	kit_lose_local(k);

@@ -74,7 +74,7 @@ enum codec {
 struct seg_aad {
 	uint8_t pool[16];
 	uint64_t segment;
-	uint64_t data_id; /* owner: index segments use the region number */
+	uint64_t data_id; /* owner; index segments: 1 for regions */
 	uint64_t offset;  /* of the first plain byte in the data */
 	uint32_t position;
 	uint32_t plain_len;

@@ -196,6 +196,7 @@ int posix_fsync(struct file *f, bool datasync)
 
 	if (v->read_only)
 		return 0;
+	service_make_room(v);
 	rc = writeback_run(v, n->hash.key, UINT64_MAX);
 	if (rc == 0 && (!datasync || size_waits(n)))
 		rc = node_flush_attr(n);

@@ -141,6 +141,21 @@ int service_checkpoint(struct volume *v, uint8_t hash_out[32],
 	return 0;
 }
 
+void service_make_room(struct volume *v)
+{
+	struct journal_stats js;
+
+	if (!v->journal)
+		return;
+	journal_get_stats(v->journal, &js);
+	if (js.used_bytes / 9 < js.limit_bytes / 10)
+		return;
+	/* A failure shows in the commits that follow. */
+	if (service_checkpoint(v, NULL, NULL) < 0)
+		log_event(LOG_LVL_WARN, "journal_full", "used=%llu",
+			  (unsigned long long)js.used_bytes);
+}
+
 #define PROBE_NS	  2000000000ULL
 #define PROBE_DEADLINE_MS 500
 

@@ -58,11 +58,11 @@ static int volume_free(struct volume *v, bool sync, bool drop_journal)
 	int rc;
 
 	writeback_release(v);
-	jseg_free(v->js);
 	cache_free(v->cache);
 	node_table_release(v);
 	checkpoint_free(v->checkpoint);
-	commit_free(v->commit);
+	commit_free(v->commit); /* may hold bytes of the next */
+	jseg_free(v->js);
 	journal_free(v->journal, drop_journal);
 	rc = index_close(v->ix, sync);
 	store_free(v->store);
@@ -196,6 +196,7 @@ int volume_writable(struct volume *v)
 
 	if (v->read_only)
 		return -EROFS;
+	service_make_room(v);
 	/* Others may pass: a later append may go well again. */
 	rc = commit_error(v->commit);
 	return rc == -ERR_STICKY ? rc : 0;

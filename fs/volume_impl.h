@@ -53,15 +53,15 @@ struct volume {
 	struct ticker *flusher;
 	struct ticker *keeper;
 	struct mutex ckpt_lock;
-	uint64_t last_commit_ns;  /* keeper only */
-	uint64_t last_probe_ns;	  /* keeper only */
+	uint64_t last_commit_ns; /* keeper only */
+	uint64_t last_probe_ns;	 /* keeper only */
 	atomic_bool flush_wanted;
 
 	/* space.c */
 	struct mutex space_lock;
 	uint64_t space_checked_ns;
-	uint64_t space_free;  /* user bytes, when checked */
-	uint64_t space_taken; /* accepted since */
+	uint64_t space_free;	/* user bytes, when checked */
+	uint64_t space_taken;	/* accepted since */
 	uint64_t space_written; /* the store's payload bytes, when checked */
 };
 
@@ -85,6 +85,11 @@ void service_stop(struct volume *v);
 void service_want_writeback(void *volume);
 /* Works off the queue of large jobs until it is empty. */
 int service_run_queue(struct volume *v) MUST_USE;
+/*
+ * At 90 % of the journal's space whoever would add to it makes a checkpoint
+ * first. Before an operation, with no lock held.
+ */
+void service_make_room(struct volume *v);
 int service_checkpoint(struct volume *v, uint8_t hash_out[32],
 		       uint64_t *seq_out) MUST_USE;
 

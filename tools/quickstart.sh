@@ -17,6 +17,8 @@ cd "$(dirname "$0")/.."
 # shellcheck disable=SC2086
 need_packages $BUILD_PACKAGES
 [ -c /dev/fuse ] || die "/dev/fuse is not there; load the kernel module: modprobe fuse"
+[ -r /dev/fuse ] && [ -w /dev/fuse ] ||
+	die "/dev/fuse may not be opened by $(id -un); as root: chmod 666 /dev/fuse"
 
 say "Building mendfs ..."
 log=$target/build.log
@@ -53,7 +55,7 @@ Any two of the folders may be lost. Try:
   mendfs umount $mnt                  # returns when all is durable
   mv $pool/b $pool/b.gone; mv $pool/e $pool/e.gone; rm -rf $target/cache
   mendfs mount $pool/a $mnt -o passfile=$pass,cache_dir=$target/cache
-  diff -r /usr/include $mnt/include   # all there
+  diff -r --no-dereference /usr/include $mnt/include   # all there
   mendfs umount $mnt
 
 The passphrase is in $pass: without it, nobody can read the

@@ -685,7 +685,6 @@ static void any_two_after_any_two(void **state)
 			with_two_away(k, c, d);
 			k->o.read_only = true;
 			kit_open(k);
-			printf("%d %d away, then %d %d\n", a, b, c, d);
 			kit_expect(k, ino, 0, 100000, seed);
 			kit_close(k);
 			k->o.read_only = false;
@@ -694,10 +693,53 @@ static void any_two_after_any_two(void **state)
 		}
 }
 
+/*
+ * Three folders, perhaps all that have the newest records, die while the pool
+ * is being opened: after they were counted as reachable. No later open may
+ * believe that these records were never there.
+ */
+static void three_die_in_recovery(struct kit *k, unsigned mask)
+{
+	static const char *const what[] = {"epoch.", "index/", "journal/"};
+	struct diag d = DIAG_INIT;
+
+	for (int i = 0; i < KIT_FOLDERS; i++)
+		for (unsigned j = 0; (mask >> i & 1) && j < 3; j++) {
+			struct fault_rule r = {.kind = FAULT_ERROR,
+					       .ops = FAULT_OP_ALL,
+					       .prefix = what[j],
+					       .err = EIO};
+
+			OK(fault_add(k->location[i], &r));
+		}
+	if (volume_open(&k->o, &d, &k->v) == 0)
+		kit_crash(k);
+	kit_clear(k);
+}
+
+static void any_three_die_in_recovery(void **state)
+{
+	struct kit *k = *state;
+	uint64_t ino = kit_mk(k, ROOT_INO, "f", S_IFREG | 0644);
+
+	for (unsigned mask = 0; mask < 1u << KIT_FOLDERS; mask++) {
+		if (__builtin_popcount(mask) != 3)
+			continue;
+		kit_write(k, ino, 0, 5000, mask);
+		kit_fsync(k, ino);
+		kit_crash(k);
+		three_die_in_recovery(k, mask);
+		kit_open(k);
+		kit_expect(k, ino, 0, 5000, mask);
+	}
+	kit_sound(k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_KIT(any_two_after_any_two),
+		WITH_KIT(any_three_die_in_recovery),
 		WITH_KIT(crashes_1),
 		WITH_KIT(crashes_2),
 		WITH_KIT(crashes_3),

@@ -123,7 +123,8 @@ struct cache_piece {
  * dirtied_before_ns (UINT64_MAX: all), in ascending order within an object,
  * oldest object first, until max pieces or max_bytes are reached (at least one
  * chunk if there is any), and makes them WRITING. Chunks already WRITING are
- * not picked, see cache_wait_written. All dirty ranges of a chunk come
+ * not picked, nor any of the object behind one that is REDIRTIED: later bytes
+ * never pass earlier ones; see cache_wait_written. All dirty ranges of a chunk come
  * together; a chunk that is wholly valid and has several dirty ranges comes
  * as one piece spanning them. Only where max is too small for the first
  * chunk's ranges (there are 16 at most) the rest of it stays dirty. Returns the

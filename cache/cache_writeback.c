@@ -110,6 +110,10 @@ static void pick_object(struct cache *c, struct cache_object *o,
 		uint64_t next = n->key + 1;
 		struct chunk *ch = container_of(n, struct chunk, dirty_node);
 
+		/* Written again while on its way: later bytes of the object
+		 * must not get into the store before these. */
+		if (ch->inflight)
+			return;
 		if (is_due(ch, p))
 			pick_chunk(c, ch, p);
 		n = cache_tree_from(&o->dirty, next);
@@ -132,7 +136,8 @@ static void pick_any(struct cache *c, struct picking *p)
 			return;
 		if (is_due(ch, p))
 			pick_object(c, ch->object, p);
-		else
+		/* Not picked: on its way, or behind one that is. */
+		if (ch->dirtied_ns)
 			passed = ch;
 	}
 }

@@ -10,6 +10,7 @@
 #include "fs/names.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -61,9 +62,19 @@ int names_enter(struct volume *v, uint64_t parent, const char *name,
 
 int names_settle_data(struct volume *v, uint64_t ino)
 {
-	if (cache_dirty_bytes(v->cache, ino) == 0)
+	AUTO_NODE struct node *n = node_peek(v, ino);
+	bool size_waits;
+	int rc = 0;
+
+	/* What is dirty is in memory (N2). */
+	if (!n)
 		return 0;
-	return writeback_run(v, ino, UINT64_MAX);
+	if (cache_dirty_bytes(v->cache, ino) > 0)
+		rc = writeback_run(v, ino, UINT64_MAX);
+	mutex_lock(&n->lock);
+	size_waits = S_ISREG(n->row.mode) && n->row.size != n->index_size;
+	mutex_unlock(&n->lock);
+	return rc == 0 && size_waits ? node_flush_attr(n) : rc;
 }
 
 /* ---- changes of several nodes ---- */

@@ -85,6 +85,7 @@ static int node_load(struct volume *v, uint64_t ino, struct node **out)
 	n->v = v;
 	n->refs = 1;
 	n->index_size = n->row.size;
+	atomic_init(&n->data, n->row.data);
 	mutex_init(&n->lock);
 	*out = n;
 	return 0;
@@ -197,6 +198,7 @@ void node_changed(struct node *n, const struct inode_row *row, uint64_t seq)
 {
 	n->row = *row;
 	n->seq = seq;
+	atomic_store(&n->data, row->data);
 	/* A size that waits for no data any more still has to be written. */
 	atomic_store(&n->dirty_attr,
 		     S_ISREG(row->mode) && row->size != n->index_size &&

@@ -43,6 +43,9 @@ struct node {
 	bool dead;		/* deleted: every operation answers -ENOENT */
 	int wb_error; /* write-back failed: every fsync fails until the
 			 data is safe */
+	/* row.data for fills: a write may fill, under the lock. It changes
+	 * before the cache is told to forget what the old one held. */
+	atomic_uint_least64_t data;
 	/* order of entering write-back results, see writeback.c */
 	uint64_t wb_issued, wb_done; /* under the write-back lock */
 };

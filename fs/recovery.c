@@ -314,6 +314,15 @@ static int replay(struct recovery *r)
 				 "with -o ro to see what is there, or run "
 				 "fsck.mendfs -n",
 				 err_text(rc));
+	/* Members may have died since judge() counted them: what they alone
+	 * know must not be taken for never written (C6). */
+	if (!v->read_only && !r->o->accept_rollback &&
+	    r->scan.heard < v->pool->n - v->pool->geo.m)
+		return diag_fail(
+			r->diag, -ERR_TOO_FEW,
+			"the journal could be read on %u of %u folders "
+			"only; try again, or mount with -o ro",
+			r->scan.heard, v->pool->n);
 	if (r->scan.lost)
 		log_event(LOG_LVL_ERROR, "journal_lost",
 			  "last=%llu acknowledged=%llu",

@@ -99,7 +99,9 @@ int service_run_queue(struct volume *v)
 		if (rc < 0 || job.kind == QUEUE_ORPHAN)
 			continue;
 		do {
-			rc = job_step(v, &job);
+			rc = commit_blocked(v->commit);
+			if (rc == 0)
+				rc = job_step(v, &job);
 			commit_maybe(v->commit);
 		} while (rc == 0);
 	}

@@ -95,14 +95,17 @@ static int take(struct volume *v, uint64_t len)
 static bool room_waits(struct volume *v)
 {
 	struct segment_totals totals;
-	struct queue_row job;
-	bool waits;
+	struct queue_row job = {0};
+	int rc;
 
 	index_lock(v->ix);
 	segment_get_totals(v->ix, &totals);
-	waits = totals.dead > 0 || queue_next(v->ix, 0, &job) == 0;
+	do {
+		/* Open files without names keep theirs. */
+		rc = queue_next(v->ix, job.id, &job);
+	} while (rc == 0 && job.kind == QUEUE_ORPHAN);
 	index_unlock(v->ix);
-	return waits;
+	return totals.dead > 0 || rc == 0;
 }
 
 int space_take(struct volume *v, uint64_t len)

@@ -94,12 +94,15 @@ int truncate_locked(struct node *n, uint64_t size)
 		n->index_size = before;
 		return rc;
 	}
+	atomic_store(&n->data, row.data);
 	if (size < n->row.size)
 		cache_truncate(v->cache, n->hash.key, size);
 	node_changed(n, &row, seq);
 	if (n->index_size != size)
 		node_touch(n);
-	while (done == 0)
+	while (done == 0) {
+		commit_maybe(v->commit); /* K5 */
 		done = cut_more(n);
+	}
 	return done < 0 ? done : 0;
 }

@@ -199,7 +199,7 @@ int volume_writable(struct volume *v)
 	service_make_room(v);
 	/* Others may pass: a later append may go well again. */
 	rc = commit_error(v->commit);
-	return rc == -ERR_STICKY ? rc : 0;
+	return rc == -ERR_STICKY ? rc : commit_blocked(v->commit);
 }
 
 int volume_get_status(struct volume *v, struct volume_status *out)

@@ -288,7 +288,8 @@ static int put_extents(struct job *j, const struct group *g, unsigned from,
 /* The streaming segment's row, with the first operation that needs it. */
 static int list_segment(struct job *j)
 {
-	if (!j->streamed || j->listed)
+	/* Without a stripe all of it was stale. */
+	if (!j->streamed || j->listed || j->desc.stripe.v == 0)
 		return 0;
 	return segment_insert(j->v->ix, &j->desc, SEG_OPEN);
 }
@@ -334,6 +335,7 @@ static int enter_group_locked(struct job *j, struct group *g)
 
 	if (passes_gap(j, g))
 		return g->node->wb_error ? g->node->wb_error : -EIO;
+	rc = commit_blocked(j->v->commit);
 	for (unsigned i = 0; rc == 0 && i < g->n; i += PIECES_PER_OP)
 		rc = enter_op(j, g, g->first + i,
 			      g->first + MIN(i + PIECES_PER_OP, g->n));

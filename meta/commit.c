@@ -17,7 +17,8 @@
  *   K4  the index lock is not held during an append.
  *   K5  a record stays below JOURNAL_RECORD_MAX, or it could never be
  *       appended: sealed bytes beyond CARRY_MAX are striped before the cut,
- *       and who adds to the log waits while LOG_MAX waits (commit_maybe).
+ *       and who adds to the log waits while LOG_MAX waits (commit_maybe), or
+ *       is refused while nothing can be appended (commit_blocked).
  */
 #include "meta/commit.h"
 
@@ -109,6 +110,11 @@ int commit_error(struct commit *c)
 	return c->error;
 }
 
+int commit_blocked(struct commit *c)
+{
+	return index_pending(c->ix) > LOG_MAX ? commit_error(c) : 0;
+}
+
 /* What the leader is asked for. */
 struct order {
 	hook_fn *hook; /* NULL: an ordinary record, not made when empty */
@@ -175,6 +181,8 @@ static int hand_cut(struct commit *c, struct order *o)
 		rc = bytes_add(&h->payload, log.data, log.len);
 	if (rc == 0)
 		rc = jseg_carry_encode(h->carry, &h->payload);
+	if (rc == 0 && h->payload.len > JOURNAL_RECORD_MAX)
+		rc = -EFBIG; /* K5 was broken */
 	bytes_release(&log);
 	if (rc < 0)
 		/* The log is gone: this record can never be made durable. */

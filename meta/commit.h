@@ -60,5 +60,11 @@ int commit_cut_hook(struct commit *c, int (*hook)(void *arg, uint64_t seq),
 uint64_t commit_durable(struct commit *c);
 /* The error that keeps records from becoming durable now, or 0. */
 int commit_error(struct commit *c);
+/*
+ * The same, but 0 as long as the open record can take more operations. Who
+ * would begin some that can be refused asks before: commit_maybe cannot hold
+ * them back while appending fails, and a record has its limit.
+ */
+int commit_blocked(struct commit *c);
 
 #endif

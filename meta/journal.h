@@ -91,6 +91,7 @@ struct journal_scan_result {
 	uint64_t damaged;  /* copies of records found damaged; the first
 			      good copy is enough, so others are not known */
 	bool lost;	   /* acked > last_seq: acknowledged data is missing */
+	unsigned heard;	   /* members whose copies could be read to the end */
 };
 /*
  * Recovery: reads all journal files of the epoch `epoch_id` on all reachable

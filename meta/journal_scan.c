@@ -330,6 +330,7 @@ static bool too_few_heard(struct scan *s, const struct scan_file *last)
 	}
 	for (unsigned i = 0; i < s->pool->n; i++)
 		unread += s->unread[i] || s->hung[i];
+	s->result->heard = s->reachable - unread;
 	return unread && s->reachable >= need && s->reachable - unread < need;
 }
 

@@ -57,5 +57,5 @@ fill "$MNT/file2" 70000 two
 do_umount
 do_mount "$POOL/b" ro
 check two "read-only"
-! : 2>/dev/null >"$MNT/no" || fail "wrote to a read-only mount"
+! touch "$MNT/no" 2>/dev/null || fail "wrote to a read-only mount"
 do_umount

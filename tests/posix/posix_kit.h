@@ -48,7 +48,8 @@ static inline void kit_ok(int rc, const char *what)
 }
 #define OK(call) kit_ok((int)(call), #call)
 
-static inline void kit_make(struct kit *k)
+/* segment_bytes: of the pool's segments. */
+static inline void kit_make_segments(struct kit *k, uint32_t segment_bytes)
 {
 	static int round;
 	static const struct kdf_cost cheap = {1, 8, 1};
@@ -58,7 +59,7 @@ static inline void kit_make(struct kit *k)
 		.geo = {.k = 4,
 			.m = 2,
 			.chunk_bytes = 128 << 10,
-			.segment_bytes = 4 << 20,
+			.segment_bytes = segment_bytes,
 			.cipher = CIPHER_AES_256_GCM,
 			.level = 1},
 		.label = "kit",
@@ -90,6 +91,11 @@ static inline void kit_make(struct kit *k)
 		.cache_dir = k->cache,
 		.cache_bytes = 32 << 20,
 	};
+}
+
+static inline void kit_make(struct kit *k)
+{
+	kit_make_segments(k, 4 << 20);
 }
 
 static inline void kit_open(struct kit *k)

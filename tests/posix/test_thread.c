@@ -135,6 +135,26 @@ static void test_degraded_writes(void **state)
 	kit_end(&k);
 }
 
+/* The largest segments there are, filled to the brim. */
+static void test_largest_segments(void **state)
+{
+	struct kit k;
+	uint64_t ino;
+
+	(void)state;
+	kit_make_segments(&k, 32 * MIB);
+	k.o.cache_bytes = 128 * MIB;
+	kit_open(&k);
+	ino = kit_mk(&k, ROOT_INO, "file", S_IFREG | 0644);
+	kit_write(&k, ino, 0, 40 * MIB, 5);
+	kit_fsync(&k, ino);
+	kit_crash(&k);
+	kit_open(&k);
+	kit_expect(&k, ino, 0, 40 * MIB, 5);
+	kit_close(&k);
+	kit_end(&k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +162,7 @@ int main(void)
 		cmocka_unit_test(test_crash),
 		cmocka_unit_test(test_every_pair),
 		cmocka_unit_test(test_degraded_writes),
+		cmocka_unit_test(test_largest_segments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

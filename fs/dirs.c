@@ -136,8 +136,15 @@ int posix_readdir(struct volume *v, uint64_t dir, uint64_t after, bool attrs,
 
 int posix_fsyncdir(struct volume *v, uint64_t dir)
 {
+	AUTO_NODE struct node *n = node_peek(v, dir);
+	int rc = 0;
+
 	if (v->read_only)
 		return 0;
+	if (n)
+		rc = node_flush_attr(n);
+	if (rc < 0)
+		return rc;
 	/* fsync of the root means all of it, file contents included. */
 	return dir == ROOT_INO ? volume_sync(v) : commit_all(v->commit);
 }

@@ -36,12 +36,37 @@ static ssize_t give(struct bytes *b, int rc, void *buf, size_t size)
 	return n;
 }
 
+/* The kernel asks about every file it writes to: mostly there are none. */
+static int learn_eattrs(struct node *n)
+{
+	struct bytes names = {0};
+	int rc = 0;
+
+	MUTEX_GUARD(&n->lock);
+	if (n->dead)
+		return -ENOENT;
+	if (n->eattrs == EATTRS_UNKNOWN) {
+		index_lock(n->v->ix);
+		rc = xattr_list(n->v->ix, n->hash.key, &names);
+		index_unlock(n->v->ix);
+	}
+	if (rc == 0 && n->eattrs == EATTRS_UNKNOWN)
+		n->eattrs = names.len ? EATTRS_SOME : EATTRS_NONE;
+	bytes_release(&names);
+	return rc < 0 ? rc : n->eattrs == EATTRS_SOME;
+}
+
 ssize_t posix_getxattr(struct volume *v, uint64_t ino, const char *name,
 		       void *buf, size_t size)
 {
+	AUTO_NODE struct node *n = NULL;
 	struct bytes value = {0};
-	int rc;
+	int rc = node_get(v, ino, &n);
 
+	if (rc == 0)
+		rc = learn_eattrs(n);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENODATA;
 	index_lock(v->ix);
 	rc = xattr_get(v->ix, ino, name, &value);
 	index_unlock(v->ix);
@@ -51,10 +76,13 @@ ssize_t posix_getxattr(struct volume *v, uint64_t ino, const char *name,
 ssize_t posix_listxattr(struct volume *v, uint64_t ino, char *buf, size_t size)
 {
 	struct bytes names = {0};
+	struct inode_row row;
 	int rc;
 
 	index_lock(v->ix);
 	rc = xattr_list(v->ix, ino, &names);
+	if (rc == 0 && names.len == 0)
+		rc = inode_get(v->ix, ino, &row);
 	index_unlock(v->ix);
 	return give(&names, rc, buf, size);
 }
@@ -99,11 +127,15 @@ static int change_locked(struct node *n, const struct eattr_op *op)
 		rc = set_op(n, op->name, op->value, op->size, op->flags);
 	else
 		rc = xattr_remove(v->ix, n->hash.key, op->name);
+	if (rc == -ENOENT)
+		rc = -ENODATA;
 	if (rc == 0)
 		rc = node_store(n, &row);
 	rc = index_end(v->ix, rc);
-	if (rc == 0)
+	if (rc == 0) {
 		node_changed(n, &row, seq);
+		n->eattrs = EATTRS_UNKNOWN;
+	}
 	return rc;
 }
 
@@ -144,7 +176,6 @@ int posix_setxattr(struct volume *v, uint64_t ino, const char *name,
 int posix_removexattr(struct volume *v, uint64_t ino, const char *name)
 {
 	struct eattr_op op = {.name = name};
-	int rc = change(v, ino, &op);
 
-	return rc == -ENOENT ? -ENODATA : rc;
+	return change(v, ino, &op);
 }

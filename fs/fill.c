@@ -129,7 +129,8 @@ int64_t fill_chunk(void *volume, uint64_t ino, uint64_t chunk, void *buf)
 	if (rc < 0)
 		return rc;
 	/* Not under the node's lock: who fills may be a writer that holds it.
-	 * A racing truncate makes the result stale; the cache drops it (C12). */
+	 * A racing truncate makes the result stale; the cache drops it (C12).
+	 */
 	f.data = atomic_load(&n->data);
 	f.start = f.at = chunk * v->chunk_bytes;
 	f.end = f.start + v->chunk_bytes;

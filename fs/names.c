@@ -85,6 +85,7 @@ void change_begin(struct change *c, struct node *n, int64_t now)
 	c->row = n->row;
 	c->row.ctime_ns = now;
 	c->unnamed = false;
+	c->lazy = false;
 }
 
 int changes_store(struct change *c, unsigned n)
@@ -92,7 +93,7 @@ int changes_store(struct change *c, unsigned n)
 	int rc = 0;
 
 	for (unsigned i = 0; rc == 0 && i < n; i++) {
-		if (!c[i].node)
+		if (!c[i].node || c[i].lazy)
 			continue;
 		c[i].unnamed = c[i].row.nlink == 0;
 		/* An unlinked but open one keeps its row until the close. */
@@ -109,6 +110,11 @@ void changes_done(struct change *c, unsigned n, uint64_t seq)
 	for (unsigned i = 0; i < n; i++) {
 		if (!c[i].node)
 			continue;
+		if (c[i].lazy) {
+			c[i].node->row = c[i].row;
+			node_touch(c[i].node);
+			continue;
+		}
 		node_changed(c[i].node, &c[i].row, seq);
 		if (c[i].unnamed && c[i].node->opens == 0)
 			node_bury(c[i].node);
@@ -210,14 +216,18 @@ static int make_locked(struct node *parent, const struct cred *c,
 	ch.row.mtime_ns = row->mtime_ns;
 	if (S_ISDIR(row->mode))
 		ch.row.nlink++;
+	else
+		ch.lazy = true;
 	rc = index_begin(v->ix);
 	if (rc < 0)
 		return rc;
 	seq = commit_open_seq(v->commit);
 	rc = index_end(v->ix, make_op(&ch, name, spec, row));
-	if (rc == 0)
-		changes_done(&ch, 1, seq);
-	return rc;
+	if (rc < 0)
+		return rc;
+	changes_done(&ch, 1, seq);
+	node_adopt(v, row, seq);
+	return 0;
 }
 
 static int check_spec(const struct create_spec *spec)
@@ -304,6 +314,7 @@ static int link_locked(struct node *parent, struct node *n, const char *name)
 		return rc;
 	change_begin(&ch[0], parent, now);
 	ch[0].row.mtime_ns = now;
+	ch[0].lazy = true;
 	change_begin(&ch[1], n, now);
 	ch[1].row.nlink++;
 	seq = commit_open_seq(v->commit);
@@ -381,6 +392,7 @@ static int remove_locked(struct node *parent, struct node *n, const char *name,
 	ch[0].row.mtime_ns = now;
 	change_begin(&ch[1], n, now);
 	ch[1].row.nlink = dir ? 0 : ch[1].row.nlink - 1;
+	ch[0].lazy = !dir;
 	if (dir)
 		ch[0].row.nlink--;
 	seq = commit_open_seq(v->commit);

@@ -40,6 +40,7 @@ struct change {
 	struct node *node; /* NULL: unused */
 	struct inode_row row;
 	bool unnamed; /* it lost its last name */
+	bool lazy;    /* only times change: they stay in memory for now */
 };
 /* Starts a change: row = the node's newest with ctime now. */
 void change_begin(struct change *c, struct node *n, int64_t now);

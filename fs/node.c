@@ -20,12 +20,15 @@
 #include "base/mem.h"
 #include "fs/volume_impl.h"
 
+#define NODES_IDLE 4096
+
 int node_table_init(struct volume *v)
 {
 	int rc = htab_init(&v->nodes);
 
 	if (rc == 0)
 		mutex_init(&v->nodes_lock);
+	TAILQ_INIT(&v->idle_nodes);
 	return rc;
 }
 
@@ -54,8 +57,10 @@ static struct node *peek_locked(struct volume *v, uint64_t ino)
 	struct hnode *h = htab_find(&v->nodes, ino);
 	struct node *n = h ? container_of(h, struct node, hash) : NULL;
 
-	if (n)
-		n->refs++;
+	if (n && n->refs++ == 0) {
+		TAILQ_REMOVE(&v->idle_nodes, n, idle);
+		v->idle_count--;
+	}
 	return n;
 }
 
@@ -65,10 +70,23 @@ struct node *node_peek(struct volume *v, uint64_t ino)
 	return peek_locked(v, ino);
 }
 
+static struct node *node_new(struct volume *v, uint64_t seq)
+{
+	struct node *n = mem_zalloc(sizeof(*n));
+
+	if (!n)
+		return NULL;
+	n->v = v;
+	n->refs = 1;
+	n->seq = seq;
+	mutex_init(&n->lock);
+	return n;
+}
+
 /* Reads the row into a node that is not in the table yet. */
 static int node_load(struct volume *v, uint64_t ino, struct node **out)
 {
-	struct node *n = mem_zalloc(sizeof(*n));
+	struct node *n = node_new(v, 0);
 	int rc;
 
 	if (!n)
@@ -79,16 +97,30 @@ static int node_load(struct volume *v, uint64_t ino, struct node **out)
 	n->seq = index_seq(v->ix) + (index_pending(v->ix) > 0);
 	index_unlock(v->ix);
 	if (rc < 0) {
-		mem_free(n);
+		node_free(n);
 		return rc;
 	}
-	n->v = v;
-	n->refs = 1;
+	atomic_store(&n->data, n->row.data);
 	n->index_size = n->row.size;
-	atomic_init(&n->data, n->row.data);
-	mutex_init(&n->lock);
 	*out = n;
 	return 0;
+}
+
+void node_adopt(struct volume *v, const struct inode_row *row, uint64_t seq)
+{
+	struct node *n = node_new(v, seq);
+
+	if (!n)
+		return;
+	n->row = *row;
+	atomic_store(&n->data, row->data);
+	n->index_size = row->size;
+	n->eattrs = EATTRS_NONE;
+	n->stored_known = true;
+	mutex_lock(&v->nodes_lock);
+	htab_insert(&v->nodes, &n->hash, row->ino);
+	mutex_unlock(&v->nodes_lock);
+	node_put(n);
 }
 
 int node_get(struct volume *v, uint64_t ino, struct node **out)
@@ -131,20 +163,41 @@ struct node *node_ref(struct node *n)
 	return n;
 }
 
+/* Takes it out of the table for good; nodes_lock is held. */
+static struct node *leave_locked(struct volume *v, struct node *n)
+{
+	htab_remove(&v->nodes, &n->hash);
+	v->nodes_left[n->hash.key % ARRAY_LEN(v->nodes_left)]++;
+	return n;
+}
+
+/* The last reference is gone; what is returned is to be freed. */
+static struct node *rest_locked(struct volume *v, struct node *n)
+{
+	struct node *oldest;
+
+	if (n->dead)
+		return leave_locked(v, n);
+	TAILQ_INSERT_HEAD(&v->idle_nodes, n, idle);
+	if (++v->idle_count <= NODES_IDLE)
+		return NULL;
+	oldest = TAILQ_LAST(&v->idle_nodes, node_list);
+	TAILQ_REMOVE(&v->idle_nodes, oldest, idle);
+	v->idle_count--;
+	return leave_locked(v, oldest);
+}
+
 void node_put(struct node *n)
 {
 	struct volume *v = n->v;
+	struct node *gone = NULL;
 
 	mutex_lock(&v->nodes_lock);
-	if (--n->refs > 0)
-		n = NULL;
-	else {
-		htab_remove(&v->nodes, &n->hash);
-		v->nodes_left[n->hash.key % ARRAY_LEN(v->nodes_left)]++;
-	}
+	if (--n->refs == 0)
+		gone = rest_locked(v, n);
 	mutex_unlock(&v->nodes_lock);
-	if (n)
-		node_free(n);
+	if (gone)
+		node_free(gone);
 }
 
 /* ---- locking several ---- */
@@ -273,8 +326,7 @@ static unsigned dirty_some(struct volume *v, struct node **out, unsigned max)
 		/* A stale answer only costs a round. */
 		if (!atomic_load(&node->dirty_attr))
 			continue;
-		node->refs++;
-		out[n++] = node;
+		out[n++] = peek_locked(v, h->key);
 	}
 	return n;
 }
@@ -293,6 +345,41 @@ int node_flush_attrs(struct volume *v)
 			node_put(batch[i]);
 		}
 	} while (n == ARRAY_LEN(batch) && rc == 0);
+	return rc;
+}
+
+/* No one else changes nodes meanwhile, but for their dirtiness. */
+int node_list_dirty(struct volume *v, uint64_t **out, size_t *n_out)
+{
+	struct hnode *h;
+	size_t n = 0;
+
+	MUTEX_GUARD(&v->nodes_lock);
+	for (h = htab_first(&v->nodes); h; h = htab_next(&v->nodes, h))
+		n++;
+	*out = mem_calloc(n + 1, sizeof(**out));
+	*n_out = 0;
+	for (h = htab_first(&v->nodes); *out && h; h = htab_next(&v->nodes, h))
+		if (container_of(h, struct node, hash)->holds_ref)
+			(*out)[(*n_out)++] = h->key;
+	return *out ? 0 : -ENOMEM;
+}
+
+int node_bytes(struct node *n, uint64_t *out)
+{
+	struct volume *v = n->v;
+	int rc = 0;
+
+	*out = 0;
+	if (!S_ISREG(n->row.mode) || n->row.size == 0)
+		return 0;
+	if (!n->stored_known) {
+		index_lock(v->ix);
+		rc = extent_bytes(v->ix, n->row.data, &n->stored_bytes);
+		index_unlock(v->ix);
+		n->stored_known = rc == 0;
+	}
+	*out = n->stored_bytes + cache_dirty_bytes(v->cache, n->hash.key);
 	return rc;
 }
 

@@ -3,8 +3,9 @@
  * node.h - inodes in memory (private to fs/).
  *
  * A node holds the newest attributes of one inode, newer than the index while
- * it has dirty data (size) or dirty attributes (times). It exists while
- * referenced: by an open file, by an operation, or by its own dirtiness.
+ * it has dirty data (size) or dirty attributes (times). It is referenced by
+ * open files, by operations, and by its own dirtiness; some thousand without
+ * references are kept, so that hot attributes need no look into the index.
  * Every change of an inode goes through its node, under its lock, so that
  * nobody works from an older row.
  *
@@ -19,15 +20,26 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/htab.h"
 #include "base/sync.h"
 #include "fs/posix.h"
 #include "meta/rows.h"
 
+/* What is known of an inode's extended attributes. */
+enum eattr_known {
+	EATTRS_UNKNOWN,
+	EATTRS_NONE,
+	EATTRS_SOME
+};
+
+TAILQ_HEAD(node_list, node);
+
 struct node {
-	struct hnode hash; /* key = ino; table lock */
-	unsigned refs;	   /* table lock */
+	struct hnode hash;	/* key = ino; table lock */
+	unsigned refs;		/* table lock */
+	TAILQ_ENTRY(node) idle; /* without references; table lock */
 	struct volume *v;
 
 	struct mutex lock;
@@ -40,9 +52,12 @@ struct node {
 	atomic_bool dirty_attr; /* row's times are newer than the index; read
 				   without the lock to find candidates */
 	bool holds_ref;		/* one ref because of dirtiness */
-	bool dead;		/* deleted: every operation answers -ENOENT */
-	int wb_error; /* write-back failed: every fsync fails until the
-			 data is safe */
+	enum eattr_known eattrs;
+	bool stored_known;     /* stored_bytes is what the index says */
+	uint64_t stored_bytes; /* visible bytes in extents */
+	bool dead;	       /* deleted: every operation answers -ENOENT */
+	int wb_error;	       /* write-back failed: every fsync fails until the
+				  data is safe */
 	/* row.data for fills: a write may fill, under the lock. It changes
 	 * before the cache is told to forget what the old one held. */
 	atomic_uint_least64_t data;
@@ -55,6 +70,12 @@ struct node {
  * -ENOENT: no such inode.
  */
 int node_get(struct volume *v, uint64_t ino, struct node **out) MUST_USE;
+/*
+ * A new inode's node, from the row that was just inserted by a kept operation
+ * in record seq. Nobody knows the number yet. Without memory it is left to
+ * node_get.
+ */
+void node_adopt(struct volume *v, const struct inode_row *row, uint64_t seq);
 /* Only if it is in memory already; NULL otherwise. */
 struct node *node_peek(struct volume *v, uint64_t ino);
 struct node *node_ref(struct node *n);
@@ -78,6 +99,9 @@ void nodes_unlock(struct node **n, unsigned count);
 int node_store(struct node *n, const struct inode_row *row) MUST_USE;
 /* [lock] After a kept operation that stored `row`. */
 void node_changed(struct node *n, const struct inode_row *row, uint64_t seq);
+
+/* [lock] Visible bytes, those on their way included: for st_blocks. */
+int node_bytes(struct node *n, uint64_t *out) MUST_USE;
 
 /* [lock] Its times (or in-memory size) changed only in memory. */
 void node_touch(struct node *n);

@@ -192,19 +192,22 @@ static int judge(struct recovery *r)
 	return 0;
 }
 
-/* Does the pool's history hold the epoch this machine last saw? */
+/* Does the pool hold the last checkpoint that this machine knows of? */
 static int check_mark(struct recovery *r)
 {
 	const struct local_state *s = &r->v->local_state;
 	const struct superblock *sb = &r->v->pool->sb;
+	bool known = false;
 
 	if (s->mark_epoch == 0 || r->o->accept_rollback)
 		return 0;
-	for (unsigned i = 0; i < sb->epochs; i++)
-		if (memcmp(sb->epoch[i].id, s->mark_epoch_id, 16) == 0)
-			return 0;
+	for (unsigned i = 0; i < sb->epochs && !known; i++)
+		known = memcmp(sb->epoch[i].id, s->mark_epoch_id, 16) == 0;
 	if (sb->epochs > 0 &&
 	    sb->epoch[sb->epochs - 1].number > s->mark_epoch + SB_EPOCHS)
+		known = true;
+	/* Numbers of records never fall, not from epoch to epoch either. */
+	if (known && r->manifest.seq >= s->mark_seq)
 		return 0;
 	return diag_fail(r->diag, -ERR_ROLLBACK,
 			 "the pool is older than what was acknowledged on this "

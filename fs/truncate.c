@@ -95,6 +95,7 @@ int truncate_locked(struct node *n, uint64_t size)
 		return rc;
 	}
 	atomic_store(&n->data, row.data);
+	n->stored_known = false;
 	if (size < n->row.size)
 		cache_truncate(v->cache, n->hash.key, size);
 	node_changed(n, &row, seq);
@@ -104,5 +105,6 @@ int truncate_locked(struct node *n, uint64_t size)
 		commit_maybe(v->commit); /* K5 */
 		done = cut_more(n);
 	}
+	n->stored_known = false;
 	return done < 0 ? done : 0;
 }

@@ -120,15 +120,21 @@ void volume_crash(struct volume *v)
 	volume_let_go(v);
 }
 
+/* All that is only in memory gets into records. */
+static int write_all(struct volume *v)
+{
+	int rc = writeback_run(v, CACHE_ANY, UINT64_MAX);
+
+	return rc < 0 ? rc : node_flush_attrs(v);
+}
+
 int volume_sync(struct volume *v)
 {
 	int rc;
 
 	if (v->read_only)
 		return 0;
-	rc = writeback_run(v, CACHE_ANY, UINT64_MAX);
-	if (rc == 0)
-		rc = node_flush_attrs(v);
+	rc = write_all(v);
 	return rc < 0 ? rc : commit_all(v->commit);
 }
 
@@ -146,23 +152,56 @@ static int final_checkpoint(struct volume *v, uint8_t hash[32], uint64_t *seq)
 	return rc;
 }
 
+/* One file that cannot be written must not keep others from it, as it does
+ * where they share a segment. */
+static void write_one_by_one(struct volume *v)
+{
+	AUTO_FREE uint64_t *ino = NULL;
+	size_t n;
+
+	if (node_list_dirty(v, &ino, &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (writeback_run(v, ino[i], UINT64_MAX) < 0)
+			log_event(LOG_LVL_ERROR, "file_lost", "ino=%llu",
+				  (unsigned long long)ino[i]);
+}
+
+/* The first error; what can be written is written all the same. */
+static int write_what_can(struct volume *v)
+{
+	int rc = write_all(v), attrs;
+
+	if (rc == 0)
+		return 0;
+	write_one_by_one(v);
+	attrs = node_flush_attrs(v);
+	return cache_failed(v->cache, CACHE_ANY) ? rc : attrs;
+}
+
 int volume_close(struct volume *v)
 {
 	uint8_t hash[32];
 	uint64_t seq = 0;
 	bool clean;
-	int rc, closed;
+	int lost, journaled, rc, closed;
 
 	service_stop(v);
 	if (v->read_only) {
 		volume_crash(v);
 		return 0;
 	}
-	rc = volume_sync(v);
-	if (rc == 0)
-		rc = service_run_queue(v);
-	if (rc == 0)
-		rc = final_checkpoint(v, hash, &seq);
+	lost = write_what_can(v);
+	/* What is left of the queue waits for the next opening. */
+	if (service_run_queue(v) < 0)
+		log_event(LOG_LVL_WARN, "queue_stays", "pending=%zu",
+			  index_pending(v->ix));
+	/* Either will do: a checkpoint holds what a journal without room cannot
+	 * take, and needs more of the members than that. */
+	journaled = commit_all(v->commit);
+	rc = final_checkpoint(v, hash, &seq);
+	if (rc < 0 && lost == 0)
+		lost = journaled;
 	clean = rc == 0 && index_pending(v->ix) == 0;
 	closed = volume_free(v, rc == 0, rc == 0);
 	if (clean && closed == 0) {
@@ -175,7 +214,7 @@ int volume_close(struct volume *v)
 		log_event(LOG_LVL_WARN, "local_state", "rc=%s",
 			  err_name(closed));
 	volume_let_go(v);
-	return rc;
+	return lost;
 }
 
 /* ---- state ---- */

@@ -40,6 +40,8 @@ struct volume {
 	/* inodes in memory: node.c */
 	struct mutex nodes_lock;
 	struct htab nodes;
+	struct node_list idle_nodes; /* without references, last used first */
+	unsigned idle_count;
 	uint64_t nodes_left[64]; /* nodes that left the table, by ino % 64 */
 
 	struct mutex rename_lock; /* before all node locks */
@@ -105,6 +107,9 @@ void node_table_release(struct volume *v);
 int node_flush_attrs(struct volume *v) MUST_USE;
 /* The same for one. */
 int node_flush_attr(struct node *n) MUST_USE;
+/* Numbers of those with dirty data or attributes; the caller frees. While
+ * closing only. */
+int node_list_dirty(struct volume *v, uint64_t **out, size_t *n_out) MUST_USE;
 
 /* -EROFS or the sticky error, if changes are not allowed; else 0. */
 int volume_writable(struct volume *v) MUST_USE;

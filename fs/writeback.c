@@ -35,6 +35,7 @@
 #define JOB_PIECES    4096
 #define PIECES_PER_OP 1024
 #define JOBS_AHEAD    2 /* of one caller */
+#define TRIES	      16
 
 struct placed {
 	struct seg_id segment;
@@ -189,23 +190,26 @@ static int encode_piece(struct job *j, struct seg_build *b, uint64_t data,
 			     j->v->pool->geo.level, &out->ref);
 }
 
-static int encode_pieces(struct job *j, struct seg_build *b)
+static int encode_group(struct job *j, struct group *g, struct seg_build *b)
 {
 	AUTO_FREE void *scratch = mem_alloc_aligned(j->v->chunk_bytes);
 	int rc = scratch ? 0 : -ENOMEM;
 
-	for (unsigned g = 0; rc == 0 && g < j->groups; g++) {
-		struct group *gr = &j->group[g];
+	mutex_lock(&g->node->lock);
+	g->data = g->node->row.data;
+	mutex_unlock(&g->node->lock);
+	for (unsigned i = 0; rc == 0 && i < g->n; i++)
+		rc = encode_piece(j, b, g->data, g->first + i, scratch);
+	return rc;
+}
 
-		if (!gr->node)
-			continue;
-		mutex_lock(&gr->node->lock);
-		gr->data = gr->node->row.data;
-		mutex_unlock(&gr->node->lock);
-		for (unsigned i = 0; rc == 0 && i < gr->n; i++)
-			rc = encode_piece(j, b, gr->data, gr->first + i,
-					  scratch);
-	}
+static int encode_pieces(struct job *j, struct seg_build *b)
+{
+	int rc = 0;
+
+	for (unsigned g = 0; rc == 0 && g < j->groups; g++)
+		if (j->group[g].node)
+			rc = encode_group(j, &j->group[g], b);
 	return rc;
 }
 
@@ -315,6 +319,7 @@ static int enter_op(struct job *j, struct group *g, unsigned from, unsigned to)
 		return rc;
 	}
 	j->listed = true;
+	n->stored_known = false;
 	if (end > 0)
 		node_changed(n, &n->row, seq);
 	return 0;
@@ -340,6 +345,26 @@ static int enter_group_locked(struct job *j, struct group *g)
 		rc = enter_op(j, g, g->first + i,
 			      g->first + MIN(i + PIECES_PER_OP, g->n));
 	return rc;
+}
+
+/*
+ * Enters what is encoded; the node is locked when it returns. A journaled
+ * segment may have got its stripe before the first extent in it was entered,
+ * and so be dead: then the pieces go into another.
+ */
+static int enter_or_again(struct job *j, struct group *g, int rc)
+{
+	struct node *n = g->node;
+
+	for (unsigned tries = 0;; tries++) {
+		mutex_lock(&n->lock);
+		if (rc == 0 && !n->dead)
+			rc = enter_group_locked(j, g);
+		if (rc != -ESTALE || j->streamed || tries == TRIES)
+			return rc;
+		mutex_unlock(&n->lock);
+		rc = encode_group(j, g, NULL);
+	}
 }
 
 /* W1: waits for the group's turn. */
@@ -370,9 +395,7 @@ static int enter_group(struct job *j, struct group *g, int rc)
 		return 0;
 	}
 	await_turn(v, g);
-	mutex_lock(&g->node->lock);
-	if (rc == 0 && !g->node->dead)
-		rc = enter_group_locked(j, g);
+	rc = enter_or_again(j, g, rc);
 	cache_complete(v->cache, &j->piece[g->first], g->n, rc);
 	if (rc < 0)
 		g->node->wb_error = rc;

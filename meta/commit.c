@@ -6,13 +6,14 @@
  *
  *     open --cut--> in hand --append ok--> durable
  *                     |  ^
- *       append failed +--+ (kept in c->hand, tried again by the next leader)
+ *       append failed +--+ (kept in c->hand[], tried again by the next leader)
  *
  * Invariants, all under c->mu but for what the leader holds:
  *   K1  `leading` is true for one thread at a time; only it cuts records and
  *       touches `hand`.
  *   K2  records reach the journal in the order of their numbers: no record is
- *       cut while one is in hand.
+ *       cut while one is in hand, but by a checkpoint when the journal lacks
+ *       room, as only it can make some; then they queue up.
  *   K3  durable only grows, and only after journal_append returned 0 (C2).
  *   K4  the index lock is not held during an append.
  *   K5  a record stays below JOURNAL_RECORD_MAX, or it could never be
@@ -22,16 +23,18 @@
  */
 #include "meta/commit.h"
 
+#include <string.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sync.h"
 
 #define CARRY_MAX (JOURNAL_RECORD_MAX / 2)
 #define LOG_MAX	  (JOURNAL_RECORD_MAX / 4)
+#define HANDS_MAX 8 /* one, and those of checkpoints that failed */
 
 /* A cut record on its way to the journal. */
 struct hand {
-	bool full;
 	uint64_t seq;
 	struct bytes payload;
 	struct jseg_carry *carry;
@@ -46,7 +49,8 @@ struct commit {
 	bool leading;
 	uint64_t durable;
 	int error; /* of the last append, 0 when it went well */
-	struct hand hand;
+	struct hand hand[HANDS_MAX]; /* oldest first */
+	unsigned hands;
 };
 
 typedef int hook_fn(void *arg, uint64_t seq);
@@ -81,7 +85,8 @@ void commit_free(struct commit *c)
 {
 	if (!c)
 		return;
-	hand_release(&c->hand, false);
+	for (unsigned i = 0; i < c->hands; i++)
+		hand_release(&c->hand[i], false);
 	cond_destroy(&c->changed);
 	mutex_destroy(&c->mu);
 	mem_free(c);
@@ -136,7 +141,7 @@ static int limit_carry(struct commit *c)
 /* The part of a cut that needs the index lock (K4). */
 static int cut_locked(struct commit *c, struct order *o, struct bytes *log)
 {
-	struct hand *h = &c->hand;
+	struct hand *h = &c->hand[c->hands];
 	uint64_t seq = commit_open_seq(c);
 	bool needed = o->hook || jseg_pending(c->js) > 0;
 	int rc = jseg_carry_begin(c->js, seq, &h->carry);
@@ -148,7 +153,7 @@ static int cut_locked(struct commit *c, struct order *o, struct bytes *log)
 		jseg_carry_end(steal(&h->carry), false);
 		return rc;
 	}
-	h->full = true;
+	c->hands++;
 	h->seq = seq;
 	o->seq_out = seq;
 	if (o->hook)
@@ -157,14 +162,14 @@ static int cut_locked(struct commit *c, struct order *o, struct bytes *log)
 }
 
 /*
- * Cuts the open record into c->hand. 0 also when there was nothing to cut.
- * The payload may fail to be put together for lack of memory after the cut:
- * the record then stays in hand without payload, which hand_append notices.
+ * Cuts the open record into the next hand. 0 also when there was nothing to
+ * cut. The payload may fail to be put together for lack of memory after the
+ * cut: then nothing is ever appended any more.
  */
 static int hand_cut(struct commit *c, struct order *o)
 {
 	struct bytes log = {0};
-	struct hand *h = &c->hand;
+	struct hand *h = &c->hand[c->hands];
 	int rc = limit_carry(c);
 
 	if (rc < 0)
@@ -191,38 +196,49 @@ static int hand_cut(struct commit *c, struct order *o)
 	return rc < 0 ? -ERR_STICKY : 0;
 }
 
-static int hand_append(struct commit *c, struct journal *journal)
+/* K3: hand[0] is durable. */
+static void hand_done(struct commit *c)
 {
-	struct hand *h = &c->hand;
-	int rc = 0;
+	struct hand h = c->hand[0];
 
-	if (!h->full)
-		return 0;
-	if (journal)
-		rc = journal_append(journal, h->seq, c->durable,
-				    h->payload.data, h->payload.len);
-	return rc;
+	c->hands--;
+	memmove(&c->hand[0], &c->hand[1], c->hands * sizeof(h));
+	c->hand[c->hands] = (struct hand){0};
+	mutex_lock(&c->mu);
+	c->durable = h.seq;
+	hand_release(&h, true);
+	mutex_unlock(&c->mu);
 }
 
-/* The leader's round: an old record in hand first, then the open one. */
+static int append_hands(struct commit *c, struct journal *journal)
+{
+	int rc = 0;
+
+	while (c->hands > 0) {
+		const struct hand *h = &c->hand[0];
+
+		if (journal)
+			rc = journal_append(journal, h->seq, c->durable,
+					    h->payload.data, h->payload.len);
+		if (rc < 0)
+			return rc;
+		hand_done(c);
+	}
+	return 0;
+}
+
+/* The leader's round: what is in hand first, then the open record. */
 static int lead(struct commit *c, struct order *o)
 {
 	struct journal *journal = c->journal;
-	uint64_t seq;
-	int rc = hand_append(c, journal);
+	int rc = append_hands(c, journal), cut;
 
-	if (rc == 0 && c->hand.full) {
-		seq = c->hand.seq;
-		hand_release(&c->hand, true);
-		mutex_lock(&c->mu);
-		c->durable = seq;
-		mutex_unlock(&c->mu);
-	}
-	if (rc == 0)
-		rc = hand_cut(c, o);
-	if (rc == 0)
-		rc = hand_append(c, journal);
-	return rc;
+	if (rc < 0 && (rc != -ENOSPC || !o->hook || c->hands == HANDS_MAX))
+		return rc;
+	cut = hand_cut(c, o);
+	if (cut < 0)
+		return cut;
+	return rc < 0 ? rc : append_hands(c, journal);
 }
 
 /* Runs one round as leader; c->mu is held on entry and exit. */
@@ -234,10 +250,6 @@ static int lead_locked(struct commit *c, struct order *o)
 	mutex_unlock(&c->mu);
 	rc = lead(c, o);
 	mutex_lock(&c->mu);
-	if (rc == 0 && c->hand.full) {
-		c->durable = c->hand.seq;
-		hand_release(&c->hand, true);
-	}
 	if (rc == 0)
 		jseg_forget(c->js, c->durable);
 	if (c->error != -ERR_STICKY)

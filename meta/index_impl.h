@@ -44,6 +44,9 @@ struct index {
 	unsigned op_entries;
 	struct bytes op_log;
 
+	/* the file's length: pages there are at most, pages reserved */
+	uint32_t pages_bound, pages_sure;
+
 	/* the open record */
 	bool in_txn;
 	unsigned ops;

@@ -30,7 +30,8 @@
 #include "meta/index_impl.h"
 #include "meta/stmt_log.h"
 
-#define LOG_HEADS 20 /* bytes at most of version and entry count */
+#define LOG_HEADS   20	 /* bytes at most of version and entry count */
+#define PAGES_AHEAD 1024 /* reserved beyond what is there */
 
 /* ---- the lock ---- */
 
@@ -159,7 +160,15 @@ static int mark_dead(struct index *ix)
 	return 0;
 }
 
-static int reserve_space(struct index *ix)
+/* Pages that the open operation can have added, generously: each changed row
+ * may split its way up in the table and two indexes. */
+static uint32_t pages_added(const struct index *ix)
+{
+	return 16 + 4 * ix->op_entries + (uint32_t)(ix->op_log.len / 1024);
+}
+
+/* Asks SQLite, and makes room for what the next operations may add too. */
+static int reserve_exactly(struct index *ix)
 {
 	AUTO(query_end) struct query q = {0};
 	int rc = query_begin(&q, ix->stmts, QUERY_PAGE_COUNT, NULL, 0);
@@ -168,7 +177,26 @@ static int reserve_space(struct index *ix)
 		rc = query_one(&q);
 	if (rc)
 		return rc;
-	return index_file_reserve(ix->file, (uint32_t)query_int(&q, 0));
+	ix->pages_bound = (uint32_t)query_int(&q, 0);
+	ix->pages_sure = ix->pages_bound + PAGES_AHEAD;
+	if (index_file_reserve(ix->file, ix->pages_sure) == 0)
+		return 0;
+	ix->pages_sure = ix->pages_bound;
+	return index_file_reserve(ix->file, ix->pages_bound);
+}
+
+/*
+ * The file has room for what the operation added. SQLite is only asked how
+ * many pages there are when a running upper bound passes what is reserved.
+ */
+static int reserve_space(struct index *ix)
+{
+	uint32_t added = pages_added(ix);
+
+	if (ix->pages_bound + added > ix->pages_sure)
+		return reserve_exactly(ix);
+	ix->pages_bound += added;
+	return 0;
 }
 
 /* The log's memory was reserved before. */

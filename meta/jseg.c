@@ -71,6 +71,8 @@ struct jseg {
 
 /* Parts being striped at a time before adders wait for them. */
 #define UNSEALED_MAX 2
+/* Parts that could not be striped before adders are refused. */
+#define FAILED_MAX 4
 
 int jseg_new(const struct jseg_options *o, struct jseg **out)
 {
@@ -344,6 +346,33 @@ static void wait_for_sealer(struct jseg *js)
 		workq_drain(js->sealer);
 }
 
+static int too_many_failed(struct jseg *js)
+{
+	struct jpart *p;
+	unsigned n = 0;
+
+	MUTEX_GUARD(&js->listing);
+	TAILQ_FOREACH (p, &js->parts, entry)
+		if (p->state == PART_WAITING && ++n == FAILED_MAX)
+			return p->rc;
+	return 0;
+}
+
+/*
+ * Bounds the memory, and the journal, that failed ones take: they are tried
+ * again first. adding is held.
+ */
+static int make_room(struct jseg *js)
+{
+	int rc = too_many_failed(js);
+
+	if (rc == 0)
+		return 0;
+	rc = retry_failed(js);
+	workq_drain(js->sealer);
+	return rc < 0 ? rc : too_many_failed(js);
+}
+
 int jseg_add(struct jseg *js, uint64_t data_id, uint64_t offset,
 	     const void *plain, uint32_t len, struct seg_id *segment_out,
 	     struct chunk_ref *ref_out)
@@ -355,7 +384,9 @@ int jseg_add(struct jseg *js, uint64_t data_id, uint64_t offset,
 	for (;;) {
 		if (!js->current) {
 			wait_for_sealer(js);
-			rc = open_current(js);
+			rc = make_room(js);
+			if (rc == 0)
+				rc = open_current(js);
 		}
 		if (rc < 0)
 			return rc;

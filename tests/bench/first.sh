@@ -72,7 +72,7 @@ echo "files in one folder: $(find "$POOL/a" -type f | wc -l)"
 
 echo "== memory while copying 2 GiB (at most cache_size + 200 MiB = 456)"
 do_mount
-pid=$(mendfs status --json "$MNT" | jq -r .pid)
+pid=$(mendfs status --json "$MNT" | jq -r '.[0].pid')
 head -c 1073741824 /dev/urandom >"$WORK/big"
 for r in 1 2; do cp "$WORK/big" "$MNT/big$r"; done
 mendfs sync "$MNT"
@@ -84,7 +84,7 @@ do_umount
 echo "== a million files"
 rm -rf "$POOL" "$CACHE"; mkdir -p "$POOL" "$CACHE"; make_pool
 do_mount
-pid=$(mendfs status --json "$MNT" | jq -r .pid)
+pid=$(mendfs status --json "$MNT" | jq -r '.[0].pid')
 i=0
 while [ $i -lt 100 ]; do
 	mkdir "$MNT/d$i"
@@ -95,5 +95,5 @@ done
 mendfs sync "$MNT"
 find "$MNT" | wc -l
 echo "peak $(awk '/VmHWM/ { print int($2 / 1024) }' "/proc/$pid/status") MiB"
-mendfs status --json "$MNT" | jq '{inodes, index}'
+mendfs status --json "$MNT" | jq '.[0] | {inodes, index_bytes}'
 do_umount

@@ -3,7 +3,9 @@
  * Promises and crashes. Random work on a few names and files, with fsync,
  * fsyncdir and sync at random, is cut off at random: between two operations,
  * or by all folders failing from the n-th request on (with a torn write), in
- * the middle of whatever was under way; also during recovery. Then
+ * the middle of whatever was under way; also during recovery. Or two folders
+ * are away for a while (not both in one run: what is written while most folders
+ * fail has less redundancy until it is repaired). Then
  *
  *   A  what was promised and not changed since is identical;
  *   B  other bytes are old or new, never garbage, and zero only where they
@@ -22,6 +24,7 @@
 #define INODES	600
 #define WRITES	30000
 #define MOMENTS 500
+#define ROUNDS	25
 
 /* An inode of the model, for ever: a crash may bring it back. */
 struct thing {
@@ -53,6 +56,7 @@ struct world {
 	uint32_t writes;
 	struct names moment[MOMENTS]; /* [0]: promised */
 	unsigned moments;
+	bool may_fail, may_hide;
 	bool failing; /* folders fail: errors are expected */
 	unsigned promises, crashes, refused, ro_looks, degraded, later[3];
 };
@@ -578,11 +582,11 @@ static void restart(struct world *w)
 	w->crashes++;
 	if (roll(w, 3) == 0)
 		kit_lose_cache(w->k);
-	if (roll(w, 4) == 0)
+	if (w->may_hide && roll(w, 3) == 0)
 		look_read_only(w);
-	if (roll(w, 4) == 0)
+	if (w->may_fail && roll(w, 3) == 0)
 		open_and_fail(w);
-	if (roll(w, 5) == 0)
+	if (w->may_hide && roll(w, 3) == 0)
 		go_on_without_two(w);
 	kit_open(w->k);
 	check_all(w, true);
@@ -614,16 +618,18 @@ static void world_free(struct world *w)
 	free(w);
 }
 
-static void play(struct kit *k, uint64_t seed, unsigned rounds)
+static void play(struct kit *k, uint64_t seed, bool hide)
 {
 	struct world *w = world_new(k, seed);
 
-	for (unsigned r = 0; r < rounds; r++) {
+	w->may_hide = hide;
+	w->may_fail = !hide;
+	for (unsigned r = 0; r < ROUNDS; r++) {
 		unsigned steps = 5 + (unsigned)roll(w, 90);
 		unsigned fail_at = roll(w, 2) ? (unsigned)roll(w, steps) : 0;
 
 		for (unsigned s = 0; s < steps; s++) {
-			if (s > 0 && s == fail_at)
+			if (w->may_fail && s > 0 && s == fail_at)
 				fail_from_now_on(w, 80);
 			step(w);
 		}
@@ -636,19 +642,19 @@ static void play(struct kit *k, uint64_t seed, unsigned rounds)
 	world_free(w);
 }
 
-static void crashes_1(void **state)
+static void folders_fail_1(void **state)
 {
-	play(*state, 11, 25);
+	play(*state, 11, false);
 }
 
-static void crashes_2(void **state)
+static void folders_fail_2(void **state)
 {
-	play(*state, 12, 25);
+	play(*state, 12, false);
 }
 
-static void crashes_3(void **state)
+static void folders_are_away(void **state)
 {
-	play(*state, 13, 25);
+	play(*state, 13, true);
 }
 
 /*
@@ -738,9 +744,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_KIT(any_two_after_any_two),
 		WITH_KIT(any_three_die_in_recovery),
-		WITH_KIT(crashes_1),
-		WITH_KIT(crashes_2),
-		WITH_KIT(crashes_3),
+		WITH_KIT(folders_fail_1),
+		WITH_KIT(folders_fail_2),
+		WITH_KIT(folders_are_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,6 +137,42 @@ static void cut_before_encoding(void **state)
 	kit_sound(k);
 }
 
+/* ---- a journaled segment that dies before its first extent ---- */
+
+static void *rotate_main(void *arg)
+{
+	struct syncer *s = arg;
+
+	while (__atomic_load_n(&s->ino, __ATOMIC_RELAXED) && s->rc == 0)
+		s->rc = jseg_rotate(s->k->v->js, true);
+	return NULL;
+}
+
+/* Sealed chunks may lie in a segment that was striped, and found to be without
+ * extents, before theirs could be entered. */
+static void sealed_too_early(void **state)
+{
+	struct kit *k = *state;
+	uint64_t ino = kit_mk(k, ROOT_INO, "f", S_IFREG | 0644);
+	struct file *f = kit_fopen(k, ino, O_RDWR);
+	struct syncer s = {.k = k, .ino = 1};
+	const size_t len = 512 << 10;
+	int rc = 0;
+
+	assert_int_equal(pthread_create(&s.thread, NULL, rotate_main, &s), 0);
+	for (unsigned i = 0; i < 100 && rc == 0; i++) {
+		kit_write(k, ino, 0, len, i);
+		rc = posix_fsync(f, false);
+	}
+	__atomic_store_n(&s.ino, 0, __ATOMIC_RELAXED);
+	OK(sync_end(&s));
+	OK(rc);
+	posix_close(f);
+	kit_recrash(k);
+	kit_expect(k, ino, 0, len, 99);
+	kit_sound(k);
+}
+
 /* ---- K5: the log stays short while no journal takes it ---- */
 
 static void log_is_bounded(void **state)
@@ -248,16 +284,187 @@ static void full_is_quick(void **state)
 	posix_close(g);
 }
 
+/* ---- closing when not everything works ---- */
+
+/* A journal without room, and a record that was refused by it. */
+static void close_without_journal(void **state)
+{
+	struct kit *k = *state;
+
+	kit_fault_all(k,
+		      (struct fault_rule){.kind = FAULT_ERROR,
+					  .ops = FAULT_OP_CREATE |
+						 FAULT_OP_WRITE | FAULT_OP_OPEN,
+					  .prefix = "journal/",
+					  .err = ENOSPC});
+	(void)kit_mk(k, ROOT_INO, "a", S_IFREG | 0644);
+	assert_int_equal(volume_sync(k->v), -ENOSPC);
+	(void)kit_mk(k, ROOT_INO, "b", S_IFREG | 0644);
+	OK(service_checkpoint(k->v, NULL, NULL));
+	assert_int_equal(volume_sync(k->v), -ENOSPC);
+	(void)kit_mk(k, ROOT_INO, "c", S_IFREG | 0644);
+	kit_close(k);
+	kit_clear(k);
+	kit_open(k);
+	assert_true(kit_has(k, ROOT_INO, "a"));
+	assert_true(kit_has(k, ROOT_INO, "b"));
+	assert_true(kit_has(k, ROOT_INO, "c"));
+}
+
+/* Records that queued up while there was no room reach the journal in order. */
+static void journal_gets_room(void **state)
+{
+	struct kit *k = *state;
+
+	kit_fault_all(k,
+		      (struct fault_rule){.kind = FAULT_ERROR,
+					  .ops = FAULT_OP_CREATE |
+						 FAULT_OP_WRITE | FAULT_OP_OPEN,
+					  .prefix = "",
+					  .err = ENOSPC});
+	(void)kit_mk(k, ROOT_INO, "a", S_IFREG | 0644);
+	assert_int_equal(volume_sync(k->v), -ENOSPC);
+	for (int i = 0; i < 20; i++) {
+		char name[] = {(char)('b' + i), 0};
+
+		(void)kit_mk(k, ROOT_INO, name, S_IFREG | 0644);
+		assert_true(service_checkpoint(k->v, NULL, NULL) < 0);
+	}
+	kit_clear(k);
+	for (int rc = -1; rc < 0;)
+		rc = volume_sync(k->v);
+	kit_recrash(k);
+	assert_true(kit_has(k, ROOT_INO, "a"));
+	assert_true(kit_has(k, ROOT_INO, "u"));
+	kit_sound(k);
+}
+
+/* A large file cannot be written: a small one, in the journal, can. */
+static void close_saves_what_it_can(void **state)
+{
+	struct kit *k = *state;
+	uint64_t big = kit_mk(k, ROOT_INO, "big", S_IFREG | 0644);
+	uint64_t small = kit_mk(k, ROOT_INO, "small", S_IFREG | 0644);
+
+	OK(volume_sync(k->v));
+	kit_fault_all(k, (struct fault_rule){.kind = FAULT_ERROR,
+					     .ops = FAULT_OP_CREATE |
+						    FAULT_OP_WRITE,
+					     .prefix = "data/",
+					     .err = EIO});
+	kit_write(k, big, 0, 4 << 20, 8);
+	kit_write(k, small, 0, 4096, 9);
+	assert_true(volume_close(k->v) < 0);
+	kit_clear(k);
+	kit_open(k);
+	assert_int_equal(kit_attr(k, big).size, 0);
+	kit_expect(k, small, 0, 4096, 9);
+	kit_sound(k);
+}
+
+/* ---- journaled segments that cannot be striped ---- */
+
+/* They take memory and journal: at some point no more is taken. */
+static void unstriped_is_bounded(void **state)
+{
+	struct kit *k = *state;
+	uint64_t ino = kit_mk(k, ROOT_INO, "f", S_IFREG | 0644);
+	const size_t len = 900 << 10;
+	struct file *f = kit_fopen(k, ino, O_RDWR);
+	unsigned n;
+	int rc = 0;
+
+	kit_fault_all(k, (struct fault_rule){.kind = FAULT_ERROR,
+					     .ops = FAULT_OP_CREATE |
+						    FAULT_OP_WRITE,
+					     .prefix = "data/",
+					     .err = ENOSPC});
+	for (n = 0; n < 64 && rc == 0; n++) {
+		kit_write(k, ino, n * len, len, 4);
+		rc = posix_fsync(f, false);
+	}
+	assert_true(rc < 0);
+	assert_true(n > 4);
+	kit_clear(k);
+	OK(posix_fsync(f, false));
+	posix_close(f);
+	kit_recrash(k);
+	kit_expect(k, ino, 0, n * len, 4);
+	kit_sound(k);
+}
+
+/* ---- a pool restored from a backup of the same epoch ---- */
+
+/* A copy of the pool in dir, or back to it. */
+static void backup(const char *dir, bool restore)
+{
+	const char *what =
+		restore ? "rm -rf pool && mv backup pool" : "cp -a pool backup";
+	char cmd[200];
+
+	snprintf(cmd, sizeof(cmd), "cd %s && %s", dir, what);
+	assert_int_equal(system(cmd), 0);
+}
+
+static void old_backup_is_refused(void **state)
+{
+	struct kit *k = *state;
+	struct pool_create_options po = {
+		.n = 1,
+		.geo = {.k = 1,
+			.chunk_bytes = CHUNK,
+			.segment_bytes = 4 << 20,
+			.cipher = CIPHER_AES_256_GCM,
+			.level = 1},
+		.label = "backup",
+		.pass = "secret",
+		.pass_len = 6,
+	};
+	char dir[] = "/tmp/mendfs-kit.XXXXXX", pool[64], cmd[64];
+	const char *location = pool;
+	struct volume_options o = k->o;
+	struct diag d = DIAG_INIT;
+	struct kit one = {0};
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(pool, sizeof(pool), "%s/pool", dir);
+	assert_int_equal(mkdir(pool, 0700), 0);
+	po.location = o.location = &location;
+	o.n = 1;
+	OK(volume_make(&po, 0, 0, NULL, &d));
+	OK(volume_open(&o, &d, &one.v));
+	backup(dir, false);
+	(void)kit_mk(&one, ROOT_INO, "f", S_IFREG | 0644);
+	OK(service_checkpoint(one.v, NULL, NULL));
+	kit_crash(&one);
+	backup(dir, true);
+	assert_int_equal(volume_open(&o, &d, &one.v), -ERR_ROLLBACK);
+	o.accept_rollback = true;
+	OK(volume_open(&o, &d, &one.v));
+	kit_close(&one);
+	o.accept_rollback = false;
+	OK(volume_open(&o, &d, &one.v));
+	kit_close(&one);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	assert_int_equal(system(cmd), 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_KIT(scattered_writes),
 		WITH_KIT(later_chunks_wait),
 		WITH_KIT(cut_before_encoding),
+		WITH_KIT(sealed_too_early),
 		WITH_KIT(log_is_bounded),
 		WITH_KIT(crash_with_record_in_hand),
 		WITH_KIT(rename_brings_size),
 		WITH_KIT(full_is_quick),
+		WITH_KIT(close_without_journal),
+		WITH_KIT(journal_gets_room),
+		WITH_KIT(close_saves_what_it_can),
+		WITH_KIT(unstriped_is_bounded),
+		WITH_KIT(old_backup_is_refused),
 	};
 
 	if (argc > 1)

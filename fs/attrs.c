@@ -32,45 +32,25 @@ void attr_of_row(const struct inode_row *row, uint64_t data_bytes,
 	};
 }
 
-/* Bytes of data, those on their way included. Takes the index lock. */
-static int data_bytes(struct volume *v, const struct inode_row *row,
-		      uint64_t *out)
+static int getattr_locked(struct node *n, struct attr *out)
 {
-	int rc;
+	uint64_t bytes;
+	int rc = n->dead ? -ENOENT : node_bytes(n, &bytes);
 
-	*out = 0;
-	if (!S_ISREG(row->mode) || row->size == 0)
-		return 0;
-	index_lock(v->ix);
-	rc = extent_bytes(v->ix, row->data, out);
-	index_unlock(v->ix);
-	*out += cache_dirty_bytes(v->cache, row->ino);
+	if (rc == 0)
+		attr_of_row(&n->row, bytes, out);
 	return rc;
 }
 
 int posix_getattr(struct volume *v, uint64_t ino, struct attr *out)
 {
-	struct node *n = node_peek(v, ino);
-	struct inode_row row;
-	uint64_t bytes;
-	int rc = 0;
+	AUTO_NODE struct node *n = NULL;
+	int rc = node_get(v, ino, &n);
 
-	if (n) {
-		mutex_lock(&n->lock);
-		row = n->row;
-		rc = n->dead ? -ENOENT : 0;
-		mutex_unlock(&n->lock);
-		node_put(n);
-	} else {
-		index_lock(v->ix);
-		rc = inode_get(v->ix, ino, &row);
-		index_unlock(v->ix);
-	}
-	if (rc == 0)
-		rc = data_bytes(v, &row, &bytes);
-	if (rc == 0)
-		attr_of_row(&row, bytes, out);
-	return rc;
+	if (rc < 0)
+		return rc;
+	MUTEX_GUARD(&n->lock);
+	return getattr_locked(n, out);
 }
 
 /* ---- setattr ---- */
@@ -106,8 +86,10 @@ static void apply(const struct attr_change *c, struct inode_row *row)
 }
 
 /* Only times: they stay in memory until the next commit of attributes. */
-#define TIMES_ONLY \
-	(SET_ATIME | SET_MTIME | SET_CTIME | SET_ATIME_NOW | SET_MTIME_NOW)
+static bool only_times(const struct inode_row *a, const struct inode_row *b)
+{
+	return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid;
+}
 
 static int store_change(struct node *n, const struct attr_change *c)
 {
@@ -117,7 +99,7 @@ static int store_change(struct node *n, const struct attr_change *c)
 	int rc;
 
 	apply(c, &row);
-	if ((c->set & ~(unsigned)TIMES_ONLY) == 0) {
+	if (only_times(&row, &n->row)) {
 		n->row = row;
 		node_touch(n);
 		return 0;
@@ -155,9 +137,11 @@ int posix_setattr(struct volume *v, uint64_t ino,
 		return rc;
 	mutex_lock(&n->lock);
 	rc = setattr_locked(n, change);
+	if (rc == 0)
+		rc = getattr_locked(n, out);
 	mutex_unlock(&n->lock);
 	commit_maybe(v->commit);
-	return rc < 0 ? rc : posix_getattr(v, ino, out);
+	return rc;
 }
 
 /* ---- statfs ---- */

@@ -127,13 +127,13 @@ static void remember(struct volume *v, uint64_t seq)
 		log_event(LOG_LVL_WARN, "local_state", "rc=%s", err_name(rc));
 }
 
-int service_checkpoint(struct volume *v, uint8_t hash_out[32],
-		       uint64_t *seq_out)
+/* ckpt_lock is held. */
+static int checkpoint_locked(struct volume *v, uint8_t hash_out[32],
+			     uint64_t *seq_out)
 {
 	uint64_t seq = 0;
 	int rc;
 
-	MUTEX_GUARD(&v->ckpt_lock);
 	rc = checkpoint_run(v->checkpoint, hash_out, &seq);
 	if (rc < 0)
 		return rc;
@@ -143,19 +143,33 @@ int service_checkpoint(struct volume *v, uint8_t hash_out[32],
 	return 0;
 }
 
-void service_make_room(struct volume *v)
+int service_checkpoint(struct volume *v, uint8_t hash_out[32],
+		       uint64_t *seq_out)
+{
+	MUTEX_GUARD(&v->ckpt_lock);
+	return checkpoint_locked(v, hash_out, seq_out);
+}
+
+/* Not due: one has just failed. */
+static bool journal_is_full(struct volume *v)
 {
 	struct journal_stats js;
 
-	if (!v->journal)
-		return;
 	journal_get_stats(v->journal, &js);
-	if (js.used_bytes / 9 < js.limit_bytes / 10)
+	return js.used_bytes / 9 >= js.limit_bytes / 10 &&
+	       checkpoint_due(v->checkpoint);
+}
+
+void service_make_room(struct volume *v)
+{
+	if (!v->journal || !journal_is_full(v))
 		return;
-	/* A failure shows in the commits that follow. */
-	if (service_checkpoint(v, NULL, NULL) < 0)
-		log_event(LOG_LVL_WARN, "journal_full", "used=%llu",
-			  (unsigned long long)js.used_bytes);
+	MUTEX_GUARD(&v->ckpt_lock);
+	/* Many may have waited for one. A failure shows in the commits that
+	 * follow. */
+	if (journal_is_full(v) && checkpoint_locked(v, NULL, NULL) < 0)
+		log_event(LOG_LVL_WARN, "journal_full", "pending=%zu",
+			  index_pending(v->ix));
 }
 
 #define PROBE_NS	  2000000000ULL

@@ -27,6 +27,7 @@ struct party {
 	uint64_t dir[4];
 	uint64_t ino;
 	void (*fn)(struct party *p);
+	atomic_bool stop;
 };
 
 static atomic_bool over; /* the workers are done */
@@ -680,6 +681,62 @@ static void many_bytes_in_one_record(void **state)
 	kit_sound(k);
 }
 
+/* ---- a size that is synced while others write ---- */
+
+static void write_all_the_time(struct party *p)
+{
+	uint8_t buf[5000] = {1};
+	struct file *f;
+
+	MUST(posix_open(p->k->v, p->ino, O_RDWR, &f) == 0);
+	while (!atomic_load(&p->stop))
+		MUST(posix_write(f, buf, sizeof(buf),
+				 dice_below(&p->dice, 50000)) == sizeof(buf));
+	posix_close(f);
+}
+
+static uint64_t durable_size(struct kit *k, uint64_t ino)
+{
+	struct inode_row row;
+
+	index_lock(k->v->ix);
+	OK(inode_get(k->v->ix, ino, &row));
+	index_unlock(k->v->ix);
+	return row.size;
+}
+
+static void grow_and_sync(struct party *p)
+{
+	struct file *f;
+
+	MUST(posix_open(p->k->v, p->ino, O_RDWR, &f) == 0);
+	for (uint64_t i = 1; i <= 150; i++) {
+		MUST(kit_set_size(p->k, p->ino, i * 100000) == 0);
+		MUST(posix_fsync(f, i % 2) == 0);
+		p->well += durable_size(p->k, p->ino) == i * 100000;
+		p->ops++;
+	}
+	posix_close(f);
+	atomic_store(&p[1].stop, true);
+	atomic_store(&p[2].stop, true);
+}
+
+static void a_grown_size_is_synced(void **state)
+{
+	struct kit *k = *state;
+	struct party p[3] = {{.fn = grow_and_sync},
+			     {.fn = write_all_the_time},
+			     {.fn = write_all_the_time}};
+	uint64_t ino = kit_mk(k, ROOT_INO, "f", S_IFREG | 0644);
+
+	for (unsigned i = 0; i < 3; i++)
+		p[i].ino = ino;
+	run(k, p, 3);
+	printf("%u of %u\n", p[0].well, p[0].ops);
+	assert_int_equal(p[0].well, p[0].ops);
+	kit_sound(k);
+}
+
 /* ---- nobody waits for ages ---- */
 
 /* A few bytes each in many chunks fill the memory, not the count of dirty
@@ -713,6 +770,7 @@ int main(void)
 		WITH_LITTLE(lines_appended_by_all),
 		WITH_LITTLE(cutting_and_writing_one_file),
 		WITH_KIT(many_bytes_in_one_record),
+		WITH_LITTLE(a_grown_size_is_synced),
 		WITH_LITTLE(small_writes_far_apart),
 	};
 

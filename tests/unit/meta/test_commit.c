@@ -225,7 +225,7 @@ static void every_allocation_fails_once(void **state)
 	}
 	printf("%u went well, %u sticky, of %u\n", count[0], count[2],
 	       count[1]);
-	assert_true(count[0] < count[1] && count[2] < 6);
+	assert_true(count[0] > 0 && count[0] < count[1]);
 	(void)state;
 }
 

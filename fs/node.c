@@ -288,22 +288,39 @@ void node_settle(struct node *n)
 	hold(n, dirty && !n->dead);
 }
 
+/*
+ * What the index may say by now (C11): all of it when nothing is on its way,
+ * or what an explicit truncate said when all that was written before is stored:
+ * others may write all the time.
+ */
+static uint64_t safe_size(struct node *n)
+{
+	struct cache *c = n->v->cache;
+
+	if (cache_dirty_bytes(c, n->hash.key) == 0)
+		return n->row.size;
+	if (n->cut_ns && n->cut_size > n->index_size &&
+	    cache_stored(c, n->hash.key, n->cut_ns))
+		return n->cut_size;
+	return n->index_size;
+}
+
 int node_flush_attr(struct node *n)
 {
 	struct volume *v = n->v;
-	uint64_t before, seq;
+	uint64_t before, size, seq;
 	int rc;
 
 	MUTEX_GUARD(&n->lock);
 	before = n->index_size;
-	if (!n->dirty_attr || n->dead)
+	size = safe_size(n);
+	if (n->dead || (!n->dirty_attr && size == before))
 		return 0;
 	rc = index_begin(v->ix);
 	if (rc < 0)
 		return rc;
 	seq = commit_open_seq(v->commit);
-	if (cache_dirty_bytes(v->cache, n->hash.key) == 0)
-		n->index_size = n->row.size;
+	n->index_size = size;
 	rc = index_end(v->ix, node_store(n, &n->row));
 	if (rc == 0)
 		node_changed(n, &n->row, seq);

@@ -47,6 +47,8 @@ struct node {
 	struct inode_row row;	/* newest; row.size is what stat shows */
 	uint64_t index_size;	/* the size the index has (C11): <= row.size, or
 				   larger never */
+	uint64_t cut_size;	/* what the last truncate made it, ... */
+	uint64_t cut_ns;	/* ... and when; 0: none yet */
 	uint64_t seq;		/* record with its newest change */
 	unsigned opens;		/* open files */
 	atomic_bool dirty_attr; /* row's times are newer than the index; read

@@ -433,6 +433,7 @@ static int start_journal(struct recovery *r)
 {
 	struct volume *v = r->v;
 	struct journal_options jo = {.pool = v->pool};
+	struct checkpoint_stats st;
 	int rc;
 
 	index_lock(v->ix);
@@ -444,7 +445,8 @@ static int start_journal(struct recovery *r)
 				 err_text(rc));
 	commit_set_journal(v->commit, v->journal);
 	checkpoint_set_journal(v->checkpoint, v->journal);
-	rc = journal_remove_old(v->pool);
+	checkpoint_get_stats(v->checkpoint, &st);
+	rc = st.everywhere ? journal_remove_old(v->pool) : 0;
 	if (rc < 0)
 		log_event(LOG_LVL_WARN, "old_journal_stays", "rc=%s",
 			  err_name(rc));

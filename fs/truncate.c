@@ -4,7 +4,8 @@
  *
  * The first operation sets the size and, when not all rows can be cut in it,
  * leaves a QUEUE_TRIM_DATA job. The rest is cut at once, still under the
- * node's lock, so that nothing new is written above the border meanwhile;
+ * node's lock, so that nothing new is written above the border meanwhile; if
+ * that fails, whoever would write there next finishes it (truncate_finish);
  * after a crash recovery finishes the job before anybody writes. A cut to
  * nothing of a file with many rows gives it a new data id instead and queues
  * the old one.
@@ -40,6 +41,7 @@ static int first_cut(struct node *n, struct inode_row *row)
 	return rc < 0 ? rc : 0;
 }
 
+/* One operation; 1: no job is left, 0: perhaps one is. */
 static int cut_more(struct node *n)
 {
 	struct index *ix = n->v->ix;
@@ -51,7 +53,7 @@ static int cut_more(struct node *n)
 		return rc;
 	rc = queue_find(ix, QUEUE_TRIM_DATA, n->row.data, &job);
 	if (rc == 0)
-		done = extent_cut(ix, n->row.data, n->row.size, UINT64_MAX,
+		done = extent_cut(ix, n->row.data, job.b, UINT64_MAX,
 				  ROWS_PER_OP);
 	if (rc == 0 && done == 1)
 		rc = queue_remove(ix, job.id);
@@ -59,9 +61,30 @@ static int cut_more(struct node *n)
 		rc = done;
 	rc = index_end(ix, rc);
 	/* The queue's worker got there first. */
-	if (rc == -ENOENT)
-		return 1;
-	return rc < 0 ? rc : done;
+	return rc == -ENOENT ? 1 : MIN(rc, 0);
+}
+
+static int is_cut(struct node *n)
+{
+	struct index *ix = n->v->ix;
+	struct queue_row job;
+	int rc;
+
+	index_lock(ix);
+	rc = queue_find(ix, QUEUE_TRIM_DATA, n->row.data, &job);
+	index_unlock(ix);
+	return rc == -ENOENT ? 1 : MIN(rc, 0);
+}
+
+int truncate_finish(struct node *n)
+{
+	int done = is_cut(n);
+
+	while (done == 0) {
+		commit_maybe(n->v->commit); /* K5 */
+		done = cut_more(n);
+	}
+	return MIN(done, 0);
 }
 
 int truncate_locked(struct node *n, uint64_t size)
@@ -78,6 +101,9 @@ int truncate_locked(struct node *n, uint64_t size)
 		return -EINVAL;
 	if (size > FILE_SIZE_MAX)
 		return -EFBIG;
+	rc = truncate_finish(n);
+	if (rc < 0)
+		return rc;
 	row.mtime_ns = row.ctime_ns = clock_real_ns();
 	rc = index_begin(v->ix);
 	if (rc < 0)
@@ -98,13 +124,13 @@ int truncate_locked(struct node *n, uint64_t size)
 	n->stored_known = false;
 	if (size < n->row.size)
 		cache_truncate(v->cache, n->hash.key, size);
+	n->cut_size = size;
+	n->cut_ns = clock_mono_ns();
 	node_changed(n, &row, seq);
 	if (n->index_size != size)
 		node_touch(n);
-	while (done == 0) {
-		commit_maybe(v->commit); /* K5 */
-		done = cut_more(n);
-	}
+	if (done == 0)
+		done = truncate_finish(n);
 	n->stored_known = false;
-	return done < 0 ? done : 0;
+	return MIN(done, 0);
 }

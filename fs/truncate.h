@@ -13,5 +13,10 @@
  * -EISDIR; -EFBIG. Atomic; after a crash a large cut is finished by recovery.
  */
 int truncate_locked(struct node *n, uint64_t size) MUST_USE;
+/*
+ * [node lock] Ends a large cut that an error broke off: before extents may
+ * enter the index above its border, or its job would take these away.
+ */
+int truncate_finish(struct node *n) MUST_USE;
 
 #endif

@@ -181,6 +181,7 @@ static int write_what_can(struct volume *v)
 
 int volume_close(struct volume *v)
 {
+	struct checkpoint_stats st;
 	uint8_t hash[32];
 	uint64_t seq = 0;
 	bool clean;
@@ -203,7 +204,8 @@ int volume_close(struct volume *v)
 	if (rc < 0 && lost == 0)
 		lost = journaled;
 	clean = rc == 0 && index_pending(v->ix) == 0;
-	closed = volume_free(v, rc == 0, rc == 0);
+	checkpoint_get_stats(v->checkpoint, &st);
+	closed = volume_free(v, rc == 0, rc == 0 && st.everywhere);
 	if (clean && closed == 0) {
 		v->local_state.clean = true;
 		v->local_state.seq = seq;

@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "fs/truncate.h"
 #include "fs/volume_impl.h"
 
 #define JOURNALED_MAX (1u << 20)
@@ -341,6 +342,8 @@ static int enter_group_locked(struct job *j, struct group *g)
 	if (passes_gap(j, g))
 		return g->node->wb_error ? g->node->wb_error : -EIO;
 	rc = commit_blocked(j->v->commit);
+	if (rc == 0)
+		rc = truncate_finish(g->node);
 	for (unsigned i = 0; rc == 0 && i < g->n; i += PIECES_PER_OP)
 		rc = enter_op(j, g, g->first + i,
 			      g->first + MIN(i + PIECES_PER_OP, g->n));

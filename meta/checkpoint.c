@@ -250,12 +250,19 @@ static int publish(struct checkpoint *ck, const struct manifest_ref *ref,
 	return rc;
 }
 
+static void show_everywhere(struct checkpoint *ck, bool all)
+{
+	MUTEX_GUARD(&ck->mu);
+	ck->stats.everywhere = all;
+}
+
 /* Step 5. */
 static void settle(struct checkpoint *ck, bool all)
 {
 	struct journal *journal = get_journal(ck);
 
 	show_in_force(ck);
+	show_everywhere(ck, all);
 	set_reserve(ck);
 	if (!all) {
 		log_event(LOG_LVL_WARN, "checkpoint_not_everywhere", "seq=%llu",

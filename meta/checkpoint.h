@@ -61,6 +61,7 @@ struct checkpoint_stats {
 	uint64_t runs, failed;
 	uint64_t seq;	    /* of the one in force */
 	int64_t created_ns; /* of the one in force */
+	bool everywhere;    /* all reachable members name it (C3) */
 	uint64_t regions_written, regions_total;
 	uint64_t segments;	   /* index segments in force */
 	uint64_t segments_removed; /* data segments deleted when dead */

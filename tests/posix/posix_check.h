@@ -91,6 +91,33 @@ static inline void kit_sound(struct kit *k)
 	assert_int_equal(index_check(k->v->ix, kit_tell, NULL), 0);
 }
 
+/* Fragments of data segments in all folders. */
+static inline int kit_count_fragment(void *arg, const char *name, uint64_t size)
+{
+	(void)name;
+	*(unsigned *)arg += size != UINT64_MAX;
+	return 0;
+}
+
+static inline unsigned kit_fragments(struct kit *k)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < KIT_FOLDERS; i++) {
+		struct driver *d;
+
+		OK(driver_attach(k->location[i] + strlen("fault:"), &d));
+		for (unsigned x = 0; x < 256; x++) {
+			char folder[16];
+
+			snprintf(folder, sizeof(folder), "data/%02x", x);
+			OK(driver_list(d, folder, kit_count_fragment, &n));
+		}
+		driver_detach(d);
+	}
+	return n;
+}
+
 /* ---- shorthand ---- */
 
 static inline struct attr kit_attr(struct kit *k, uint64_t ino)

@@ -3,6 +3,8 @@
  * of the store; and long random sequences against a model in memory. */
 #include "posix_check.h"
 
+#include "base/must.h"
+#include "base/workq.h"
 #include "backend/store.h"
 
 #define KIB   1024u
@@ -649,6 +651,20 @@ static void an_error_ends_with_the_data(void **state)
 	posix_close(f);
 }
 
+static void slow_segment(struct kit *k, uint64_t segment, uint64_t ms)
+{
+	struct seg_desc d = {.id = {segment}, .kind = SEG_DATA};
+	char name[DRV_NAME_MAX + 1];
+	struct fault_rule r = {.kind = FAULT_DELAY,
+			       .ops = FAULT_OP_CREATE,
+			       .prefix = name,
+			       .ms = ms};
+
+	frag_name(&d, 0, name);
+	*strrchr(name, '-') = '\0';
+	kit_fault_all(k, r);
+}
+
 /* With so much memory that nothing is written before it is asked for. */
 static void much_memory(struct kit *k)
 {
@@ -698,6 +714,103 @@ static void a_gap_is_filled_later(void **state)
 	OK(volume_sync(k->v));
 	kit_recrash(k);
 	kit_expect(k, ino, 0, all, 1);
+	kit_sound(k);
+}
+
+static uint64_t index_size(struct kit *k, uint64_t ino, uint64_t *bytes)
+{
+	struct inode_row row;
+
+	index_lock(k->v->ix);
+	OK(inode_get(k->v->ix, ino, &row));
+	OK(extent_bytes(k->v->ix, row.data, bytes));
+	index_unlock(k->v->ix);
+	return row.size;
+}
+
+static void write_back(void *arg)
+{
+	struct kit *k = arg;
+
+	MUST(writeback_run(k->v, CACHE_ANY, UINT64_MAX) == 0);
+}
+
+/* C11: the size must not pass bytes that take longer than others. */
+static void a_slow_segment_is_waited_for(void **state)
+{
+	struct kit *k = *state;
+	uint64_t ino = new_file(k, "f"), bytes;
+	size_t all = 14 * MIB;
+	struct workq *q;
+
+	much_memory(k);
+	slow_segment(k, index_peek(k->v->ix, COUNTER_SEGMENT), 400);
+	kit_write(k, ino, 0, all, 1);
+	OK(workq_new("write", 1, &q));
+	OK(workq_submit(q, write_back, k));
+	while (workq_load(q) > 0) {
+		uint64_t size = index_size(k, ino, &bytes);
+
+		/* There is no hole in it. */
+		assert_true(bytes >= size);
+		usleep(1000);
+	}
+	workq_free(q);
+	assert_int_equal(index_size(k, ino, &bytes), all);
+	kit_recrash(k);
+}
+
+/* C11: nor by a truncate, while the bytes below are only in memory. */
+static void growing_does_not_justify_dirty_bytes(void **state)
+{
+	struct kit *k = *state;
+	uint64_t ino = new_file(k, "f");
+	size_t size;
+
+	kit_write(k, ino, 0, 100000, 1);
+	OK(kit_set_size(k, ino, 300000));
+	OK(commit_all(k->v->commit));
+	kit_recrash(k);
+	size = kit_attr(k, ino).size;
+	if (size)
+		kit_expect(k, ino, 0, MIN(size, 100000), 1);
+	kit_sound(k);
+}
+
+/* ---- what is deleted leaves nothing behind ---- */
+
+static void the_store_is_empty_in_the_end(void **state)
+{
+	struct kit *k = *state;
+	struct volume_status st;
+
+	for (unsigned i = 0; i < 6; i++) {
+		char name[8];
+		uint64_t ino;
+
+		snprintf(name, sizeof(name), "f%u", i);
+		ino = new_file(k, name);
+		kit_write(k, ino, 0, 100000 << i, i);
+		if (i == 3)
+			kit_recrash(k); /* perhaps nothing of it is there */
+		if (kit_has(k, ROOT_INO, name))
+			kit_fsync(k, kit_ino(k, ROOT_INO, name));
+	}
+	kit_recrash(k);
+	assert_true(kit_fragments(k) > 0);
+	for (unsigned i = 0; i < 6; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "f%u", i);
+		if (kit_has(k, ROOT_INO, name))
+			OK(posix_unlink(k->v, ROOT_INO, name));
+	}
+	kit_reopen(k);
+	kit_reopen(k);
+	OK(volume_get_status(k->v, &st));
+	assert_int_equal(st.segments.open, 0);
+	assert_int_equal(st.segments.live_bytes, 0);
+	assert_int_equal(kit_fragments(k), 0);
 	kit_sound(k);
 }
 
@@ -901,6 +1014,9 @@ int main(void)
 		WITH_KIT(an_error_ends_with_the_data),
 		WITH_KIT(a_gap_never_becomes_zeros),
 		WITH_KIT(a_gap_is_filled_later),
+		WITH_KIT(a_slow_segment_is_waited_for),
+		WITH_KIT(growing_does_not_justify_dirty_bytes),
+		WITH_KIT(the_store_is_empty_in_the_end),
 		WITH_KIT(random_operations_1),
 		WITH_KIT(random_operations_2),
 		WITH_KIT(random_operations_3),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -100,6 +101,11 @@ void *mem_alloc_aligned(size_t size)
 	if (must_fail() || !round_up(size, ALIGNMENT, &whole))
 		return NULL;
 	return aligned_alloc(ALIGNMENT, whole);
+}
+
+void mem_trim(void)
+{
+	malloc_trim(0);
 }
 
 void mem_free(void *p)

@@ -25,6 +25,11 @@ char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void *mem_alloc_aligned(size_t size);
 /* NULL is allowed. */
 void mem_free(void *p);
+/*
+ * Gives whole pages that are free in the heap back to the system, wherever
+ * they lie. Takes milliseconds: after many MiB were freed.
+ */
+void mem_trim(void);
 
 /*
  * Memory for keys: locked into RAM where the limit allows, excluded from core

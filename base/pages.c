@@ -18,7 +18,7 @@
 
 #define PAGE	   ((size_t)4096)
 #define MIB	   ((size_t)1 << 20)
-#define KEEP_BYTES (48u << 20)
+#define KEEP_BYTES (16u << 20)
 
 struct kept {
 	TAILQ_ENTRY(kept) entry;

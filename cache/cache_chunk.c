@@ -148,13 +148,16 @@ uint32_t chunk_cap_for(uint32_t high)
 	return cap;
 }
 
+#define TRIM_BYTES (16u << 20)
+
 uint8_t *chunk_buf_new(struct cache *c, uint32_t cap)
 {
 	uint8_t *buf;
 
 	c->bytes += cap;
 	cache_shrink(c);
-	buf = pages_alloc(cap);
+	/* Small ones need no alignment, which would double them. */
+	buf = cap < PAGES_MIN ? mem_alloc(cap) : pages_alloc(cap);
 	if (!buf)
 		c->bytes -= cap;
 	return buf;
@@ -165,7 +168,17 @@ void chunk_buf_free(struct cache *c, uint8_t *buf, uint32_t cap)
 	if (!buf)
 		return;
 	c->bytes -= cap;
-	pages_free(buf, cap);
+	if (cap >= PAGES_MIN) {
+		pages_free(buf, cap);
+		return;
+	}
+	mem_free(buf);
+	/* The heap keeps what is freed in its middle; others need it. */
+	c->heap_freed += cap;
+	if (c->heap_freed < TRIM_BYTES)
+		return;
+	c->heap_freed = 0;
+	mem_trim();
 }
 
 /* Everything on the list may go, so nothing has to be searched (I6). */

@@ -117,8 +117,9 @@ struct cache {
 	struct chunk_list dirty_by_age; /* oldest first */
 	struct chunk_list writing;	/* in the order of collection */
 	uint64_t collect_no;
-	size_t bytes;	  /* buffers and headers */
-	size_t dirty_mem; /* buffers of chunks with dirty or writing bytes */
+	size_t bytes;	   /* buffers and headers */
+	size_t heap_freed; /* of small buffers, since the last trim */
+	size_t dirty_mem;  /* buffers of chunks with dirty or writing bytes */
 	uint64_t dirty_bytes;
 	uint64_t chunks;
 	uint64_t failed_now;

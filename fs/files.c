@@ -17,7 +17,8 @@
 
 /* A writer waits at most this long for the dirty limit, then goes on: a slow
  * store must not hang it for ever. */
-#define THROTTLE_NS 30000000000ULL
+#define THROTTLE_NS	 30000000000ULL
+#define THROTTLE_LOOK_NS 1000000000ULL
 
 struct file {
 	struct node *node;
@@ -146,6 +147,21 @@ static int write_locked(struct file *f, const void *buf, size_t len,
 	return rc;
 }
 
+/* Takes room and waits for the dirty limit, but not for what will not end: a
+ * full pool. */
+static int admit(struct volume *v, size_t len)
+{
+	uint64_t now = clock_mono_ns(), deadline = now + THROTTLE_NS;
+	int rc = space_take(v, len);
+
+	while (rc == 0 && now < deadline && cache_over_limit(v->cache)) {
+		cache_throttle(v->cache, now + THROTTLE_LOOK_NS);
+		now = clock_mono_ns();
+		rc = space_take(v, 0);
+	}
+	return rc;
+}
+
 ssize_t posix_write(struct file *f, const void *buf, size_t len, uint64_t off)
 {
 	struct volume *v = f->node->v;
@@ -153,11 +169,9 @@ ssize_t posix_write(struct file *f, const void *buf, size_t len, uint64_t off)
 	int rc = volume_writable(v);
 
 	if (rc == 0)
-		rc = space_take(v, len);
+		rc = admit(v, len);
 	if (rc < 0)
 		return rc;
-	if (cache_over_limit(v->cache))
-		cache_throttle(v->cache, clock_mono_ns() + THROTTLE_NS);
 	mutex_lock(&f->node->lock);
 	rc = write_locked(f, buf, len, off, &done);
 	mutex_unlock(&f->node->lock);

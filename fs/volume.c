@@ -23,8 +23,10 @@ static const struct cache_ops volume_cache_ops = {
 
 int volume_make_cache(struct volume *v, const struct volume_options *o)
 {
+	/* A sixteenth is left for what the allocator adds. */
+	size_t bytes = o->cache_bytes ? o->cache_bytes : CACHE_DEFAULT;
 	struct cache_config cc = {
-		.budget_bytes = o->cache_bytes ? o->cache_bytes : CACHE_DEFAULT,
+		.budget_bytes = MAX(bytes - bytes / 16, CACHE_BUDGET_MIN),
 		.chunk_bytes = v->chunk_bytes,
 		.readahead_threads = 2,
 		.readahead_chunks = 16,

@@ -796,7 +796,6 @@ static void the_store_is_empty_in_the_end(void **state)
 		if (kit_has(k, ROOT_INO, name))
 			kit_fsync(k, kit_ino(k, ROOT_INO, name));
 	}
-	kit_recrash(k);
 	assert_true(kit_fragments(k) > 0);
 	for (unsigned i = 0; i < 6; i++) {
 		char name[8];

@@ -176,6 +176,9 @@ struct pool_space {
 	uint64_t raw_total;
 	uint64_t raw_free;
 	uint64_t smallest_total; /* of the smallest member */
+	/* User data that fits beside free_bytes in stripes with fewer data
+	 * fragments, as members fill up one after another. */
+	uint64_t narrow_bytes;
 };
 /*
  * By the last usages of the members that are up: with w = k+m, the largest T

@@ -61,6 +61,25 @@ static uint64_t user_bytes(const uint64_t *v, unsigned n, unsigned k,
 	return (uint64_t)MIN(bytes, (unsigned __int128)UINT64_MAX);
 }
 
+/*
+ * The same for stripes with fewer and fewer data fragments, each width as often
+ * as it goes, on what the layers of k + m leave. v is used up.
+ */
+static uint64_t narrow_bytes(uint64_t *v, unsigned n, unsigned k, unsigned m)
+{
+	unsigned __int128 bytes = 0;
+
+	for (unsigned left = k; left > 0; left--) {
+		uint64_t t = largest_layer(v, n, left + m);
+
+		if (left < k)
+			bytes += (unsigned __int128)t * left;
+		for (unsigned i = 0; i < n; i++)
+			v[i] -= MIN(v[i], t);
+	}
+	return (uint64_t)MIN(bytes, (unsigned __int128)UINT64_MAX);
+}
+
 static bool shares(const struct space_member *a, const struct space_member *b)
 {
 	return a->domain == b->domain && a->total_bytes == b->total_bytes;
@@ -109,6 +128,7 @@ void pool_space_of(const struct space_member *s, unsigned n,
 	out->smallest_total = total[0];
 	out->free_bytes = user_bytes(free_bytes, n, k, k + m);
 	out->total_bytes = user_bytes(total, n, k, k + m);
+	out->narrow_bytes = narrow_bytes(free_bytes, n, k, m);
 }
 
 void pool_space(const struct pool *p, struct pool_space *out)

@@ -26,7 +26,10 @@ static void leave_reserve(struct volume *v, struct pool_space *s)
 	uint64_t reserve =
 		checkpoint_reserve(v->checkpoint) / (g->k + g->m) * g->k;
 
-	s->free_bytes -= MIN(s->free_bytes, reserve);
+	/* The last room is that of narrow stripes. */
+	if (s->narrow_bytes < reserve)
+		s->free_bytes -= MIN(s->free_bytes, reserve - s->narrow_bytes);
+	s->narrow_bytes -= MIN(s->narrow_bytes, reserve);
 }
 
 void space_get(struct volume *v, struct pool_space *out)
@@ -42,7 +45,8 @@ static void looked(struct volume *v, const struct pool_space *s, uint64_t dirty,
 	struct store_stats st;
 
 	store_get_stats(v->store, &st);
-	v->space_free = s->free_bytes;
+	v->space_free = s->free_bytes +
+			MIN(s->narrow_bytes, UINT64_MAX - s->free_bytes);
 	v->space_taken = with_overhead(dirty) + unseen;
 	v->space_written = st.payload_bytes;
 	v->space_checked_ns = clock_mono_ns();

@@ -24,7 +24,7 @@
 #define INODES	600
 #define WRITES	30000
 #define MOMENTS 500
-#define ROUNDS	25
+#define ROUNDS	18
 
 /* An inode of the model, for ever: a crash may bring it back. */
 struct thing {

@@ -816,7 +816,7 @@ static void the_store_is_empty_in_the_end(void **state)
 /* ---- against a model ---- */
 
 #define FILES	 6
-#define FILE_MAX (3 * MIB)
+#define FILE_MAX (2 * MIB + 300 * KIB)
 #define OPS	 3000
 
 struct model {
@@ -846,7 +846,7 @@ static uint64_t some_offset(struct model *m, uint64_t max)
 static size_t some_length(struct model *m)
 {
 	static const uint64_t max[] = {10,	 4096,	    4096,
-				       40 * KIB, CHUNK + 9, 2 * SLOT};
+				       40 * KIB, CHUNK + 9, SLOT / 2};
 
 	return 1 +
 	       dice_below(&m->dice, max[dice_below(&m->dice, ARRAY_LEN(max))]);

@@ -146,8 +146,14 @@ static void some_full(void **state)
 {
 	struct kit *k = *state;
 	uint64_t ino = kit_mk(k, ROOT_INO, "f", S_IFREG | 0644);
+	struct space s;
 
 	full(k, 2);
+	/* Until it is known that there are no wide stripes any more. */
+	do {
+		usleep(20000);
+		OK(posix_statfs(k->v, &s));
+	} while (s.free_blocks > 0);
 	for (unsigned i = 0; i < 20; i++) {
 		kit_write(k, ino, i * MIB, MIB, 1);
 		if (i % 5 == 0)

@@ -370,6 +370,34 @@ static void test_space_degraded(void **state)
 	assert_int_equal(got.raw_total, 0);
 }
 
+/* Full members cost width: what the others take in narrower stripes. */
+static void test_space_narrow(void **state)
+{
+	struct geometry g = kit_geometry(4, 2);
+	struct space_member s[6];
+	struct pool_space got;
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++)
+		s[i] = (struct space_member){600, 1200, i};
+	pool_space_of(s, 6, &g, &got);
+	assert_int_equal(got.free_bytes, 4 * 600);
+	assert_int_equal(got.narrow_bytes, 0);
+	s[1].free_bytes = 0;
+	pool_space_of(s, 6, &g, &got); /* 3+2 on five */
+	assert_int_equal(got.free_bytes, 0);
+	assert_int_equal(got.narrow_bytes, 3 * 600);
+	s[4].free_bytes = 100;
+	pool_space_of(s, 6, &g, &got); /* then 2+2 on four */
+	assert_int_equal(got.narrow_bytes, 3 * 100 + 2 * 500);
+	s[0].free_bytes = s[1].free_bytes = 0;
+	s[2].free_bytes = s[3].free_bytes = 0;
+	s[4].free_bytes = s[5].free_bytes = 600;
+	pool_space_of(s, 6, &g, &got); /* two cannot be trusted with 1+2 */
+	assert_int_equal(got.free_bytes, 0);
+	assert_int_equal(got.narrow_bytes, 0);
+}
+
 static void test_space_shared(void **state)
 {
 	struct geometry g = kit_geometry(2, 1);
@@ -453,6 +481,7 @@ int main(void)
 		cmocka_unit_test(test_space_by_brute_force),
 		cmocka_unit_test(test_space_of_equals),
 		cmocka_unit_test(test_space_degraded),
+		cmocka_unit_test(test_space_narrow),
 		cmocka_unit_test(test_space_shared),
 		cmocka_unit_test(test_space_huge),
 		cmocka_unit_test(test_space_of_a_pool),

@@ -48,6 +48,21 @@ static inline void kit_ok(int rc, const char *what)
 }
 #define OK(call) kit_ok((int)(call), #call)
 
+/* The folder of the kit in use: removed at the end also when a test fails. */
+static char kit_scratch[64];
+
+static inline void kit_clean(void)
+{
+	char cmd[128];
+
+	if (!kit_scratch[0])
+		return;
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", kit_scratch);
+	if (system(cmd) != 0)
+		fprintf(stderr, "left behind: %s\n", kit_scratch);
+	kit_scratch[0] = 0;
+}
+
 /* segment_bytes: of the pool's segments. */
 static inline void kit_make_segments(struct kit *k, uint32_t segment_bytes)
 {
@@ -73,6 +88,10 @@ static inline void kit_make_segments(struct kit *k, uint32_t segment_bytes)
 	kdf_override(&cheap);
 	strcpy(k->cache, "/tmp/mendfs-kit.XXXXXX");
 	assert_non_null(mkdtemp(k->cache));
+	if (round == 1)
+		atexit(kit_clean);
+	kit_clean();
+	strcpy(kit_scratch, k->cache);
 	setenv("XDG_CACHE_HOME", k->cache, 1);
 	for (int i = 0; i < KIT_FOLDERS; i++) {
 		snprintf(k->location[i], sizeof(k->location[i]),
@@ -130,16 +149,13 @@ static inline void kit_lose_cache(struct kit *k)
 
 static inline void kit_end(struct kit *k)
 {
-	char cmd[128];
-
 	if (k->v)
 		kit_crash(k);
 	for (int i = 0; i < KIT_FOLDERS; i++) {
 		fault_clear(k->location[i]);
 		mem_driver_forget(k->location[i] + strlen("fault:mem:"));
 	}
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", k->cache);
-	assert_int_equal(system(cmd), 0);
+	kit_clean();
 }
 
 /* ---- shorthand ---- */

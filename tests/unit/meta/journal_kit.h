@@ -430,4 +430,27 @@ static inline struct kit_place kit_append_at(struct kit *k, unsigned slot)
 	return p;
 }
 
+static inline void clear_all(struct kit *k)
+{
+	for (unsigned i = 0; i < k->pool.n; i++)
+		kit_clear(k, i);
+}
+
+/* Only members the faults have left alone can be asked. */
+static inline void check_healthy(struct kit *k)
+{
+	unsigned holders = kit_holders(k);
+
+	clear_all(k);
+	for (unsigned i = 0; i < k->pool.n; i++) {
+		backend_set_down(k->pool.member[i].backend, false);
+		while (backend_get_state(k->pool.member[i].backend) !=
+		       BACKEND_UP)
+			assert_int_equal(
+				backend_probe(k->pool.member[i].backend, 1000),
+				0);
+	}
+	kit_check_each(k, holders);
+}
+
 #endif

@@ -13,6 +13,11 @@
 #include "base/rnd.h"
 #include "fs/volume_impl.h"
 
+#define KIT_KIB	  1024u
+#define KIT_MIB	  (1024u * KIT_KIB)
+#define KIT_CHUNK (128 * KIT_KIB) /* of kit_make */
+#define KIT_SLOT  (8 * KIT_CHUNK)
+
 static inline void kit_quiet(void *arg, enum log_level level, const char *line)
 {
 	(void)arg;
@@ -237,6 +242,32 @@ static inline void kit_clear(struct kit *k)
 {
 	for (int i = 0; i < KIT_FOLDERS; i++)
 		fault_clear(k->location[i]);
+}
+
+static inline uint64_t kit_new_file(struct kit *k, const char *name)
+{
+	return kit_mk(k, ROOT_INO, name, S_IFREG | 0644);
+}
+
+static inline void kit_expect_zero(struct kit *k, uint64_t ino, uint64_t off,
+				   size_t len)
+{
+	uint8_t *got = malloc(len);
+	struct file *f = kit_fopen(k, ino, O_RDONLY);
+
+	memset(got, 1, len);
+	assert_int_equal(posix_read(f, got, len, off), len);
+	for (size_t i = 0; i < len; i++)
+		if (got[i])
+			fail_msg("byte %zu is %u", i, got[i]);
+	posix_close(f);
+	free(got);
+}
+
+static inline void kit_drop_cache(struct kit *k)
+{
+	OK(volume_sync(k->v));
+	cache_drop_clean(k->v->cache, CACHE_ANY);
 }
 
 #endif

@@ -49,7 +49,9 @@ static void disturb(void *arg)
 	while (!atomic_load(&over)) {
 		int rc = 0;
 
-		switch (dice_below(&dice, 6)) {
+		uint64_t what = dice_below(&dice, 6);
+
+		switch (what) {
 		case 0:
 			rc = service_checkpoint(v, NULL, NULL);
 			break;
@@ -68,6 +70,9 @@ static void disturb(void *arg)
 		default:
 			cache_drop_clean(v->cache, CACHE_ANY);
 		}
+		if (rc < 0)
+			fprintf(stderr, "disturb %llu: %s\n",
+				(unsigned long long)what, err_name(rc));
 		MUST(rc == 0);
 	}
 }

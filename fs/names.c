@@ -206,6 +206,7 @@ static int make_locked(struct node *parent, const struct cred *c,
 {
 	struct volume *v = parent->v;
 	struct change ch;
+	struct node *n;
 	uint64_t seq;
 	int rc = names_directory(parent);
 
@@ -222,12 +223,12 @@ static int make_locked(struct node *parent, const struct cred *c,
 	if (rc < 0)
 		return rc;
 	seq = commit_open_seq(v->commit);
+	n = node_adopt(v, row, seq);
 	rc = index_end(v->ix, make_op(&ch, name, spec, row));
-	if (rc < 0)
-		return rc;
-	changes_done(&ch, 1, seq);
-	node_adopt(v, row, seq);
-	return 0;
+	if (rc == 0)
+		changes_done(&ch, 1, seq);
+	node_adopted(n, rc == 0);
+	return rc;
 }
 
 static int check_spec(const struct create_spec *spec)

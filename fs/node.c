@@ -106,12 +106,13 @@ static int node_load(struct volume *v, uint64_t ino, struct node **out)
 	return 0;
 }
 
-void node_adopt(struct volume *v, const struct inode_row *row, uint64_t seq)
+struct node *node_adopt(struct volume *v, const struct inode_row *row,
+			uint64_t seq)
 {
 	struct node *n = node_new(v, seq);
 
 	if (!n)
-		return;
+		return NULL;
 	n->row = *row;
 	atomic_store(&n->data, row->data);
 	n->index_size = row->size;
@@ -120,6 +121,15 @@ void node_adopt(struct volume *v, const struct inode_row *row, uint64_t seq)
 	mutex_lock(&v->nodes_lock);
 	htab_insert(&v->nodes, &n->hash, row->ino);
 	mutex_unlock(&v->nodes_lock);
+	return n;
+}
+
+void node_adopted(struct node *n, bool kept)
+{
+	if (!n)
+		return;
+	if (!kept)
+		n->dead = true; /* nobody else has it */
 	node_put(n);
 }
 

@@ -73,11 +73,14 @@ struct node {
  */
 int node_get(struct volume *v, uint64_t ino, struct node **out) MUST_USE;
 /*
- * A new inode's node, from the row that was just inserted by a kept operation
- * in record seq. Nobody knows the number yet. Without memory it is left to
- * node_get.
+ * [op] The node of an inode that the operation is making, from its row, with a
+ * reference: in the table before anybody can find the number, so that N1 holds
+ * from the start. NULL: no memory, it is left to node_get.
  */
-void node_adopt(struct volume *v, const struct inode_row *row, uint64_t seq);
+struct node *node_adopt(struct volume *v, const struct inode_row *row,
+			uint64_t seq);
+/* After the operation: kept, or not. NULL is allowed. */
+void node_adopted(struct node *n, bool kept);
 /* Only if it is in memory already; NULL otherwise. */
 struct node *node_peek(struct volume *v, uint64_t ino);
 struct node *node_ref(struct node *n);

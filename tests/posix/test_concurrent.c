@@ -47,9 +47,8 @@ static void disturb(void *arg)
 	struct dice dice = {99};
 
 	while (!atomic_load(&over)) {
-		int rc = 0;
-
 		uint64_t what = dice_below(&dice, 6);
+		int rc = 0;
 
 		switch (what) {
 		case 0:
@@ -229,6 +228,56 @@ static void names_in_shared_folders(void **state)
 	assert_true(well > THREADS * 300);
 	kit_sound(k);
 	kit_recrash(k);
+	kit_sound(k);
+}
+
+/* A name is used by others as soon as it is there. */
+static atomic_uint makers;
+
+static void make_one(struct party *p)
+{
+	struct create_spec s = {.mode = S_IFREG | 0644};
+	struct attr at;
+
+	while (p->well < p->ops)
+		p->well += posix_make(p->k->v, &kit_root, ROOT_INO, "x", &s,
+				      &at) == 0;
+	atomic_fetch_sub(&makers, 1);
+}
+
+static void use_one(struct party *p)
+{
+	struct attr_change c = {.set = SET_ATIME | SET_MTIME, .mtime_ns = 7};
+	struct attr at;
+	int rc;
+
+	while (atomic_load(&makers) > 0) {
+		rc = posix_lookup(p->k->v, ROOT_INO, "x", &at);
+		if (rc == 0)
+			rc = posix_setattr(p->k->v, at.ino, &c, &at);
+		MUST(rc == 0 || rc == -ENOENT);
+	}
+}
+
+static void remove_one(struct party *p)
+{
+	while (atomic_load(&makers) > 0)
+		p->well += posix_unlink(p->k->v, ROOT_INO, "x") == 0;
+}
+
+static void used_as_soon_as_made(void **state)
+{
+	struct kit *k = *state;
+	struct party p[THREADS] = {{.fn = make_one},
+				   {.fn = remove_one},
+				   {.fn = use_one},
+				   {.fn = remove_one},
+				   {.fn = make_one}};
+
+	atomic_store(&makers, 2);
+	p[0].ops = p[4].ops = 1500;
+	run(k, p, THREADS);
+	assert_in_range(p[1].well + p[3].well, 2999, 3000);
 	kit_sound(k);
 }
 
@@ -769,6 +818,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_LITTLE(names_in_shared_folders),
+		WITH_LITTLE(used_as_soon_as_made),
 		WITH_LITTLE(moving_folders_makes_no_circle),
 		WITH_LITTLE(files_of_their_own),
 		WITH_LITTLE(blocks_of_one_file),

@@ -5,8 +5,8 @@
 #include "backend/drv_fault_impl.h"
 
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 static const unsigned kind_ops[FAULT_KINDS] = {
@@ -194,12 +194,13 @@ static struct fault_effect collect(struct fault_point *p,
 	return e;
 }
 
-static void wait_ms(uint64_t ms)
+/* On the clock of clock.h, as everybody's deadlines are. */
+static void wait_ms(struct fault_point *p, uint64_t ms)
 {
-	struct timespec left = {.tv_sec = (time_t)(ms / 1000),
-				.tv_nsec = (long)(ms % 1000) * 1000000};
+	uint64_t until = clock_mono_ns() + ms * 1000000;
 
-	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
+	MUTEX_GUARD(&p->mu);
+	while (cond_wait_until(&p->cleared, &p->mu, until))
 		;
 }
 
@@ -216,7 +217,7 @@ struct fault_effect fault_consult_call(struct fault_point *p,
 	struct fault_effect e = collect(p, c);
 
 	if (e.ms > 0)
-		wait_ms(e.ms);
+		wait_ms(p, e.ms);
 	if (e.hang)
 		wait_cleared(p, e.clears);
 	if (e.full && (c->op & (FAULT_OP_WRITE | FAULT_OP_CREATE)) && e.rc == 0)

@@ -51,6 +51,7 @@
 	X(ERR_ROLLBACK, EUCLEAN, "pool is older than what was acknowledged")   \
 	X(ERR_FENCED, EROFS, "another mount has taken over the pool")          \
 	X(ERR_STICKY, EROFS, "volume is in error state until remounted")       \
+	X(ERR_SHUT_DOWN, EIO, "volume was shut down; unmount it")              \
 	/* other */                                                            \
 	X(ERR_USAGE, EINVAL, "usage error")                                    \
 	X(ERR_MISMATCH, EIO, "internal row count mismatch")                    \

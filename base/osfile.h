@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* As openat(2) plus O_CLOEXEC; the descriptor or -errno. */
@@ -29,14 +30,27 @@ int os_fsize(int fd, uint64_t *size_out);
 int os_unlinkat(int dirfd, const char *path, int flags);
 int os_renameat(int olddir, const char *old, int newdir, const char *new_name);
 int os_mkdirat(int dirfd, const char *path, mode_t mode);
+int os_fstat(int fd, struct stat *out);
+int os_lstat(const char *path, struct stat *out);
+int os_fchmod(int fd, mode_t mode);
+/* As realpath(3); `out` has room for PATH_MAX bytes. */
+int os_realpath(const char *path, char *out);
+/* Exclusive flock(2), without waiting: -EWOULDBLOCK if somebody has it. */
+int os_flock(int fd);
+/*
+ * Calls each(arg, name) for every entry of the folder dirfd but "." and "..",
+ * in no order; each may remove it. A non-zero answer ends that and is returned.
+ */
+int os_each_name(int dirfd, int (*each)(void *arg, const char *name),
+		 void *arg);
 
 /* mkdir -p. */
 int os_mkdir_parents(const char *path, mode_t mode);
 /*
  * Writes path anew with these bytes, mode 0600: temporary file, fsync, rename,
  * fsync of the folder. The old content stays on any failure, except that when
- * the last fsync fails either one may be found after a power cut. A crash may
- * leave "<name>.<16 hex digits>.tmp" behind.
+ * the last fsync fails either one may be found after a power cut. A crash, or
+ * a removal that fails as well, leaves "<name>.<16 hex digits>.tmp" behind.
  */
 int os_replace_file(const char *path, const void *buf, size_t len);
 /*

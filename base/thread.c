@@ -51,3 +51,18 @@ int thread_start(const char *name, void *(*run)(void *), void *arg,
 	(void)pthread_setname_np(*out, shown);
 	return 0;
 }
+
+void thread_join(pthread_t t)
+{
+	MUST(pthread_join(t, NULL) == 0);
+}
+
+void thread_detach(pthread_t t)
+{
+	MUST(pthread_detach(t) == 0);
+}
+
+bool thread_is_self(pthread_t t)
+{
+	return pthread_equal(pthread_self(), t) != 0;
+}

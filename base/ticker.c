@@ -132,12 +132,12 @@ void ticker_free(struct ticker *t)
 	if (!t)
 		return;
 	if (!t->is_inline) {
-		MUST(!pthread_equal(pthread_self(), t->thread));
+		MUST(!thread_is_self(t->thread));
 		mutex_lock(&t->mu);
 		t->stop = true;
 		cond_signal(&t->wake);
 		mutex_unlock(&t->mu);
-		MUST(pthread_join(t->thread, NULL) == 0);
+		thread_join(t->thread);
 	}
 	MUST(!t->calling);
 	ticker_release(t);

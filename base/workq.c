@@ -181,7 +181,7 @@ int workq_new(const char *name, unsigned threads, struct workq **out)
 static bool is_own_worker_locked(const struct workq *q)
 {
 	for (unsigned i = 0; i < q->started; i++) {
-		if (pthread_equal(pthread_self(), q->thread[i]))
+		if (thread_is_self(q->thread[i]))
 			return true;
 	}
 	return false;
@@ -197,7 +197,7 @@ static void stop_locked(struct workq *q)
 static void join_and_release(struct workq *q)
 {
 	for (unsigned i = 0; i < q->started; i++)
-		MUST(pthread_join(q->thread[i], NULL) == 0);
+		thread_join(q->thread[i]);
 	queue_release(q);
 }
 
@@ -247,7 +247,7 @@ static bool workers_gone_until(struct workq *q, uint64_t deadline_ns)
 		return true;
 	q->state = WORKQ_ORPHANED;
 	for (unsigned i = 0; i < q->started; i++)
-		MUST(pthread_detach(q->thread[i]) == 0);
+		thread_detach(q->thread[i]);
 	return false;
 }
 

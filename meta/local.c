@@ -8,14 +8,12 @@
  */
 #include "meta/local.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,14 +63,9 @@ char *local_default_folder(void)
 /* 0, -ERR_IN_USE, or what flock says. */
 static int try_lock(int fd)
 {
-	int rc;
+	int rc = os_flock(fd);
 
-	do {
-		rc = flock(fd, LOCK_EX | LOCK_NB);
-	} while (rc < 0 && errno == EINTR);
-	if (rc == 0)
-		return 0;
-	return errno == EWOULDBLOCK ? -ERR_IN_USE : -errno;
+	return rc == -EWOULDBLOCK ? -ERR_IN_USE : rc;
 }
 
 /* Some file systems have no such lock; the pool's folders have theirs. */
@@ -93,7 +86,7 @@ static bool still_there(int fd, const char *path)
 {
 	struct stat a, b;
 
-	return fstat(fd, &a) == 0 && lstat(path, &b) == 0 &&
+	return os_fstat(fd, &a) == 0 && os_lstat(path, &b) == 0 &&
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
@@ -111,21 +104,24 @@ static bool is_ours(const char *name)
 	       strcmp(name, INDEX_NAME ".cow") == 0 || is_temporary(name);
 }
 
+struct removal {
+	int fd;
+	bool (*which)(const char *name);
+};
+
+static int remove_one(void *arg, const char *name)
+{
+	const struct removal *r = arg;
+
+	if (r->which(name))
+		(void)os_unlinkat(r->fd, name, 0);
+	return 0;
+}
+
 /* Removes the files of the folder that `which` says yes to. */
 static void remove_files(int fd, bool (*which)(const char *name))
 {
-	int own = os_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0);
-	DIR *dir = own < 0 ? NULL : fdopendir(own);
-	struct dirent *e;
-
-	if (!dir) {
-		os_close(own);
-		return;
-	}
-	while ((e = readdir(dir)))
-		if (which(e->d_name))
-			(void)os_unlinkat(fd, e->d_name, 0);
-	closedir(dir);
+	(void)os_each_name(fd, remove_one, &(struct removal){fd, which});
 }
 
 /* The folder goes if nothing but our files is in it. */
@@ -150,23 +146,31 @@ static bool is_private_name(const char *name, const char *hex)
 	       strlen(name) == ID_HEX + 1 + 16;
 }
 
+struct sweeping {
+	const char *cache_dir, *hex;
+};
+
+static int sweep_one(void *arg, const char *name)
+{
+	const struct sweeping *s = arg;
+	AUTO_FREE char *path = NULL;
+
+	if (!is_private_name(name, s->hex))
+		return 0;
+	path = mem_printf("%s/%s", s->cache_dir, name);
+	if (path)
+		remove_left_behind(path);
+	return 0;
+}
+
 static void sweep(const char *cache_dir, const char *hex)
 {
-	DIR *dir = opendir(cache_dir);
-	struct dirent *e;
+	AUTO_FD int fd =
+		os_openat(AT_FDCWD, cache_dir, O_RDONLY | O_DIRECTORY, 0);
 
-	if (!dir)
-		return;
-	while ((e = readdir(dir))) {
-		AUTO_FREE char *path = NULL;
-
-		if (!is_private_name(e->d_name, hex))
-			continue;
-		path = mem_printf("%s/%s", cache_dir, e->d_name);
-		if (path)
-			remove_left_behind(path);
-	}
-	closedir(dir);
+	if (fd >= 0)
+		(void)os_each_name(fd, sweep_one,
+				   &(struct sweeping){cache_dir, hex});
 }
 
 /* ---- opening ---- */
@@ -175,14 +179,13 @@ static void sweep(const char *cache_dir, const char *hex)
 static int make_ours(int fd)
 {
 	struct stat st;
+	int rc = os_fstat(fd, &st);
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
+	if (rc < 0)
+		return rc;
 	if (st.st_uid != geteuid())
 		return -EACCES;
-	if ((st.st_mode & 07777) != 0700 && fchmod(fd, 0700) < 0)
-		return -errno;
-	return 0;
+	return (st.st_mode & 07777) == 0700 ? 0 : os_fchmod(fd, 0700);
 }
 
 /* Opens and locks l->folder, which exists. */
@@ -257,9 +260,10 @@ static int name_files(struct local *l)
 {
 	char real[PATH_MAX];
 	char *folder;
+	int rc = os_realpath(l->folder, real);
 
-	if (!realpath(l->folder, real))
-		return -errno;
+	if (rc < 0)
+		return rc;
 	folder = mem_strdup(real);
 	if (!folder)
 		return -ENOMEM;
@@ -371,7 +375,7 @@ int local_peek(const char *cache_dir, const struct pool_id *pool,
 	if (!path)
 		return -ENOMEM;
 	rc = local_load(&(struct local){.state_path = path}, keys, out);
-	return rc == -ENOENT && stat(path, &st) == 0 ? -ERR_AUTH : rc;
+	return rc == -ENOENT && os_lstat(path, &st) == 0 ? -ERR_AUTH : rc;
 }
 
 int local_store(const struct local *l, const struct keyring *keys,

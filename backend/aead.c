@@ -174,11 +174,12 @@ static int nonce_note(const struct aead *a, const uint8_t nonce[AEAD_NONCE],
 
 static void used_clear_locked(void)
 {
-	struct hnode *n;
+	struct hnode *n, *next;
 
 	if (!used.bucket)
 		return;
-	while ((n = htab_first(&used))) {
+	for (n = htab_first(&used); n; n = next) {
+		next = htab_next(&used, n);
 		htab_remove(&used, n);
 		mem_free(container_of(n, struct used_pair, node));
 	}

@@ -68,6 +68,8 @@ static void run_locked(struct backend *b, struct lane *lane, struct bio *r)
 	backend_account_locked(b, r, &a);
 	if (r->op == BIO_JWRITE)
 		jfile_next_locked(r, &a);
+	if (b->held_down)
+		cond_broadcast(&b->changed);
 	mutex_unlock(&b->mu);
 	after_run(b, &a);
 	bio_finish(r);
@@ -434,6 +436,31 @@ void backend_set_down(struct backend *b, bool down)
 		backend_go_down_locked(b, &a);
 	mutex_unlock(&b->mu);
 	after_run(b, &a);
+}
+
+void backend_cut(struct backend *b)
+{
+	driver_cut(b->driver);
+}
+
+static bool is_still_locked(const struct backend *b)
+{
+	for (unsigned i = 0; i < BACKEND_LANES; i++)
+		if (b->lane[i].bio != NULL)
+			return false;
+	return true;
+}
+
+bool backend_still(struct backend *b, uint64_t deadline_ms)
+{
+	uint64_t deadline = deadline_in(deadline_ms);
+
+	backend_set_down(b, true);
+	MUTEX_GUARD(&b->mu);
+	while (!is_still_locked(b) &&
+	       cond_wait_until(&b->changed, &b->mu, deadline))
+		;
+	return is_still_locked(b);
 }
 
 int backend_probe(struct backend *b, uint64_t deadline_ms)

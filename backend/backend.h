@@ -76,6 +76,14 @@ enum backend_state backend_get_state(struct backend *b);
  */
 void backend_set_down(struct backend *b, bool down);
 /*
+ * backend_cut: nothing in the place is changed any more, for good; what was
+ * begun may still end. backend_still: waits at most deadline_ms until all of
+ * that has ended; takes the cut place out of service, so nothing is begun
+ * either. False: something hangs, and may yet end one call it has begun.
+ */
+void backend_cut(struct backend *b);
+bool backend_still(struct backend *b, uint64_t deadline_ms);
+/*
  * One light request (usage) with this deadline; counts towards UP when it is
  * DOWN. Returns the request's result.
  */
@@ -143,6 +151,12 @@ struct bio *bio_new_jopen(const char *name, uint64_t create_bytes);
  */
 struct bio *bio_new_jwrite(struct jfile *f, struct buf *content, uint64_t off);
 void jfile_close(struct jfile *f);
+
+/*
+ * Before it is submitted: it is served as a journal write would be. For short
+ * requests that something depends on. NULL is allowed.
+ */
+void bio_set_urgent(struct bio *r);
 
 struct bio *bio_ref(struct bio *r);
 void bio_unref(struct bio *r);

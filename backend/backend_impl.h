@@ -68,6 +68,7 @@ struct bio {
 	/* What to do; constant from submission on. */
 	bool probe; /* runs in state DOWN, too */
 	bool direct;
+	bool urgent; /* by bio_set_urgent */
 	bool exclusive;
 	char *name;
 	char *name2;
@@ -114,7 +115,7 @@ struct backend {
 
 	struct mutex mu; /* guards all below */
 	struct cond work;
-	struct cond changed; /* attach_ended or io_ended */
+	struct cond changed; /* attach_ended, io_ended, or a cut place's lanes */
 	bool attach_ended;
 	bool attach_given_up;
 	int attach_rc;

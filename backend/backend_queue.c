@@ -109,7 +109,8 @@ void backend_drop_queued_locked(struct backend *b, int rc, struct after *a)
 
 bool bio_is_urgent(const struct bio *r)
 {
-	return r->op == BIO_JWRITE || r->op == BIO_USAGE || r->op == BIO_LOCK;
+	return r->op == BIO_JWRITE || r->op == BIO_USAGE ||
+	       r->op == BIO_LOCK || r->urgent;
 }
 
 static void jwrite_queue_locked(struct backend *b, struct bio *r)

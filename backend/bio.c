@@ -153,6 +153,12 @@ struct bio *bio_new_jwrite(struct jfile *f, struct buf *content, uint64_t off)
 	return r;
 }
 
+void bio_set_urgent(struct bio *r)
+{
+	if (r != NULL)
+		r->urgent = true;
+}
+
 struct bio *bio_ref(struct bio *r)
 {
 	atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);

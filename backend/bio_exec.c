@@ -8,12 +8,25 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/mutant.h"
 
 #define ZERO_STEP (1u << 20) /* bytes written at a time to a new journal */
 
 static unsigned direct_if_aligned(uint64_t len)
 {
 	return len > 0 && len % DRV_BLOCK == 0 ? DRV_DIRECT : 0;
+}
+
+static int sync_object(struct drv_file *f, const char *name)
+{
+	int rc;
+
+	if (MUTANT(SKIP_DATA_SYNC) && strncmp(name, "data/", 5) == 0)
+		return 0;
+	if (MUTANT(PUBLISH_EARLY) && strncmp(name, "index/", 6) == 0)
+		return 0;
+	rc = driver_sync(f);
+	return rc != 0 && MUTANT(TRUST_SECOND_SYNC) ? driver_sync(f) : rc;
 }
 
 static int exec_put(struct bio *r)
@@ -28,7 +41,7 @@ static int exec_put(struct bio *r)
 		return rc;
 	rc = driver_write(f, r->buf->data, r->buf->len, 0);
 	if (rc == 0)
-		rc = driver_sync(f);
+		rc = sync_object(f, r->name);
 	driver_close(f);
 	if (rc != 0)
 		(void)!driver_remove(d, r->name); /* else an orphan */

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "base/mutant.h"
 
 static const struct {
 	const char *prefix;
@@ -192,21 +193,33 @@ void driver_detach(struct driver *d)
 	mem_free(location);
 }
 
+void driver_cut(struct driver *d)
+{
+	atomic_store(&d->cut, true);
+}
+
+static int refuse_cut(struct driver *d)
+{
+	return atomic_load(&d->cut) ? -EIO : 0;
+}
+
 int driver_remove(struct driver *d, const char *name)
 {
 	struct call c = call_begin(d);
+	int rc = refuse_cut(d);
 
 	MUST(driver_name_ok(name));
-	return call_end_rc(&c, d->ops->remove(d, name));
+	return call_end_rc(&c, rc ? rc : d->ops->remove(d, name));
 }
 
 int driver_rename(struct driver *d, const char *from, const char *to)
 {
 	struct call c = call_begin(d);
+	int rc = refuse_cut(d);
 
 	MUST(driver_name_ok(from) && driver_name_ok(to));
 	MUST(strcmp(from, to) != 0);
-	return call_end_rc(&c, d->ops->rename(d, from, to));
+	return call_end_rc(&c, rc ? rc : d->ops->rename(d, from, to));
 }
 
 int driver_list(struct driver *d, const char *folder, drv_list_fn *each,
@@ -262,12 +275,12 @@ int driver_open(struct driver *d, const char *name, unsigned flags,
 {
 	const unsigned known = DRV_WRITE | DRV_CREATE | DRV_DSYNC | DRV_DIRECT;
 	struct call c = call_begin(d);
-	int rc;
+	int rc = flags & DRV_WRITE ? refuse_cut(d) : 0;
 
 	MUST(driver_name_ok(name) && (flags & ~known) == 0);
 	MUST((flags & DRV_WRITE) || !(flags & (DRV_CREATE | DRV_DSYNC)));
 	*out = NULL;
-	rc = call_end_rc(&c, d->ops->open(d, name, flags, out));
+	rc = call_end_rc(&c, rc ? rc : d->ops->open(d, name, flags, out));
 	MUST((rc == 0) == (*out != NULL));
 	if (rc != 0)
 		return rc;
@@ -304,13 +317,13 @@ int driver_write(struct drv_file *f, const void *buf, size_t len, uint64_t off)
 {
 	struct driver *d = f->driver;
 	struct call c = call_begin(d);
-	int rc;
+	int rc = refuse_cut(d);
 
 	MUST(f->flags & DRV_WRITE);
 	MUST(off <= INT64_MAX && len <= INT64_MAX - off);
 	if (f->flags & DRV_DIRECT)
 		MUST(aligned(off | len) && aligned((uintptr_t)buf));
-	rc = call_end_rc(&c, d->ops->write(f, buf, len, off));
+	rc = call_end_rc(&c, rc ? rc : d->ops->write(f, buf, len, off));
 	if (rc == 0)
 		add(&d->written_bytes, len);
 	else if (f->flags & DRV_DSYNC)
@@ -326,7 +339,11 @@ int driver_sync(struct drv_file *f)
 
 	MUST(f->flags & DRV_WRITE);
 	add(&d->syncs, 1);
-	rc = atomic_load(&f->untrusted) ? -EIO : d->ops->sync(f);
+	rc = atomic_load(&f->untrusted) && !MUTANT(TRUST_SECOND_SYNC)
+		     ? -EIO
+		     : refuse_cut(d);
+	if (rc == 0)
+		rc = d->ops->sync(f);
 	if (rc != 0)
 		atomic_store(&f->untrusted, true);
 	return call_end_rc(&c, rc);

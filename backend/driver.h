@@ -89,6 +89,7 @@ struct driver_ops {
 struct driver {
 	const struct driver_ops *ops;
 	char *location; /* as given; owned */
+	atomic_bool cut; /* nothing may change any more */
 	atomic_uint open_files;
 	atomic_uint_least64_t calls;
 	atomic_uint_least64_t errors;
@@ -172,6 +173,12 @@ int driver_identity(struct driver *d, struct drv_identity *out) MUST_USE;
 int driver_lock(struct driver *d, bool exclusive) MUST_USE;
 void driver_unlock(struct driver *d);
 
+/*
+ * From now on nothing in the place is changed: opening for writing, write,
+ * sync, remove and rename answer -EIO. Calls under way may still end. For good.
+ */
+void driver_cut(struct driver *d);
+
 /* Counters of one driver, all monotonic. */
 struct driver_stats {
 	uint64_t calls;
@@ -185,5 +192,8 @@ void driver_get_stats(const struct driver *d, struct driver_stats *out);
 
 /* Objects of "mem:NAME" are dropped once it is not attached. */
 void mem_driver_forget(const char *name);
+/* "mem:NAME" holds so many bytes from now on, and says so; 1 TiB if never
+ * called. What it has beyond stays. 0 or -ENOMEM. */
+int mem_driver_size(const char *name, uint64_t bytes);
 
 #endif

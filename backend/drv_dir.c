@@ -37,6 +37,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "base/osfile.h"
 
 struct dir_file {
@@ -171,7 +172,8 @@ static int dir_sync(struct drv_file *base)
 
 	if (rc != 0 || !f->is_new)
 		return rc;
-	rc = dir_sync_name(dir_of(base->driver), f->name);
+	if (!MUTANT(SKIP_FOLDER_SYNC))
+		rc = dir_sync_name(dir_of(base->driver), f->name);
 	if (rc == 0)
 		f->is_new = false;
 	return rc;

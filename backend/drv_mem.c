@@ -235,8 +235,8 @@ static int mem_usage(struct driver *d, struct drv_usage *out)
 	struct mem_store *s = mem_of(d)->store;
 
 	MUTEX_GUARD(&s->mu);
-	out->total_bytes = MEM_TOTAL;
-	out->free_bytes = MEM_TOTAL - s->used_bytes;
+	out->total_bytes = s->total_bytes;
+	out->free_bytes = mem_free_bytes(s);
 	out->domain = MEM_DEVICE + s->id;
 	return 0;
 }

@@ -12,7 +12,7 @@
 #include "base/htab.h"
 #include "base/sync.h"
 
-#define MEM_TOTAL (1ULL << 40) /* bytes a store says it holds */
+#define MEM_TOTAL (1ULL << 40) /* bytes a store holds at first */
 
 struct mem_object {
 	struct hnode node;
@@ -20,7 +20,8 @@ struct mem_object {
 	bool folder;
 	uint8_t *data;
 	uint64_t size;
-	uint64_t cap;
+	uint64_t cap;	  /* bytes of memory */
+	uint64_t charged; /* bytes of the store */
 	char name[DRV_NAME_MAX + 1];
 };
 
@@ -33,6 +34,7 @@ struct mem_store {
 	struct mutex mu; /* guards all below */
 	struct htab objects;
 	uint64_t used_bytes;
+	uint64_t total_bytes;
 	unsigned shared; /* holders of the lock */
 	bool exclusive;
 };
@@ -49,6 +51,7 @@ int mem_get_object(struct mem_store *s, const char *name,
 /* The same for a new one; -EEXIST, -ENOTDIR, -ENOMEM. */
 int mem_create_object(struct mem_store *s, const char *name,
 		      struct mem_object **out);
+uint64_t mem_free_bytes(const struct mem_store *s);
 /* Makes the folders on the way to name; 0, -ENOTDIR, -ENOMEM. */
 int mem_make_folders(struct mem_store *s, const char *name);
 /* Room for `size` bytes, new ones zero; 0, -ENOSPC, -ENOMEM. */

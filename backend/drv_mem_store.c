@@ -47,7 +47,7 @@ void mem_put_object(struct mem_store *s, struct mem_object *o)
 {
 	if (--o->refs > 0)
 		return;
-	s->used_bytes -= o->cap;
+	s->used_bytes -= o->charged;
 	mem_free(o->data);
 	mem_free(o);
 }
@@ -119,24 +119,33 @@ int mem_create_object(struct mem_store *s, const char *name,
 	return *out != NULL ? 0 : -ENOMEM;
 }
 
+uint64_t mem_free_bytes(const struct mem_store *s)
+{
+	return s->total_bytes - MIN(s->total_bytes, s->used_bytes);
+}
+
 int mem_grow(struct mem_store *s, struct mem_object *o, uint64_t size)
 {
-	uint64_t cap = MAX(o->cap, (uint64_t)DRV_BLOCK);
+	uint64_t need, cap = MAX(o->cap, (uint64_t)DRV_BLOCK);
 	uint8_t *data;
 
-	if (size <= o->cap)
-		return 0;
-	if (size > MEM_TOTAL - s->used_bytes)
+	if (size > MEM_TOTAL)
+		return -ENOSPC;
+	need = MAX(o->charged, (size + DRV_BLOCK - 1) / DRV_BLOCK * DRV_BLOCK);
+	if (need - o->charged > mem_free_bytes(s))
 		return -ENOSPC;
 	while (cap < size)
 		cap *= 2;
-	data = mem_realloc(o->data, cap);
-	if (data == NULL)
-		return -ENOMEM;
-	memset(data + o->cap, 0, cap - o->cap);
-	s->used_bytes += cap - o->cap;
-	o->data = data;
-	o->cap = cap;
+	if (cap > o->cap) {
+		data = mem_realloc(o->data, cap);
+		if (data == NULL)
+			return -ENOMEM;
+		memset(data + o->cap, 0, cap - o->cap);
+		o->data = data;
+		o->cap = cap;
+	}
+	s->used_bytes += need - o->charged;
+	o->charged = need;
 	return 0;
 }
 
@@ -166,6 +175,7 @@ static struct mem_store *store_new(const char *name)
 		return NULL;
 	}
 	mutex_init(&s->mu);
+	s->total_bytes = MEM_TOTAL;
 	s->id = ++last_id;
 	LIST_INSERT_HEAD(&registry, s, link);
 	return s;
@@ -209,6 +219,19 @@ struct mem_store *mem_store_get(const char *name)
 	if (s != NULL)
 		s->attached++;
 	return s;
+}
+
+int mem_driver_size(const char *name, uint64_t bytes)
+{
+	struct mem_store *s = mem_store_get(name);
+
+	if (s == NULL)
+		return -ENOMEM;
+	mutex_lock(&s->mu);
+	s->total_bytes = bytes;
+	mutex_unlock(&s->mu);
+	mem_store_put(s);
+	return 0;
 }
 
 void mem_store_put(struct mem_store *s)

@@ -78,11 +78,32 @@ void pool_close(struct pool *p)
 {
 	if (!p)
 		return;
+	pool_lease_drop(p->lease);
+	lease_list_release(&pool_impl_of(p)->leases);
 	close_members(pool_impl_of(p));
 	seg_keys_forget(p->keys);
 	keyring_free(p->keys);
 	history_release(&pool_impl_of(p)->history);
 	mem_free(pool_impl_of(p));
+}
+
+bool pool_cut(struct pool *p, uint64_t deadline_ms)
+{
+	uint64_t until = clock_mono_ms() + deadline_ms;
+	bool still = true;
+
+	/* All at once first, so that no member is seen to be without others. */
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->member[i].backend)
+			backend_cut(p->member[i].backend);
+	for (unsigned i = 0; i < p->n; i++) {
+		uint64_t now = clock_mono_ms();
+
+		if (p->member[i].backend)
+			still &= backend_still(p->member[i].backend,
+					       now < until ? until - now : 0);
+	}
+	return still;
 }
 
 /* ---- another superblock in force ---- */

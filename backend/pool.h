@@ -35,6 +35,8 @@ struct member {
 	struct backend *backend; /* NULL: not reachable */
 	uint64_t sb_gen;	 /* generation of its newest valid superblock */
 	int why;		 /* why it is not reachable, else 0 */
+	bool lease_unread;	 /* whether another host holds a lease on it
+				    was not to be seen when it was opened */
 };
 
 struct pool {
@@ -46,7 +48,8 @@ struct pool {
 	struct superblock sb; /* the one in force */
 	bool read_only;	      /* opened so, or a feature forbids to write */
 	bool locked;
-	bool diverged; /* two histories; sb is of one of them */
+	bool diverged;		  /* two histories; sb is of one of them */
+	struct pool_lease *lease; /* owned; pool_lease.h. NULL: none */
 };
 
 /* k, m by number of folders as documented in mkfs.mendfs(8). n >= 1. */
@@ -97,16 +100,28 @@ struct pool_open_options {
  * them. Always errors: -ERR_FOREIGN, -ERR_DUPLICATE, -ERR_NESTED among those
  * given. Also -ERR_PASSPHRASE, -ERR_KEYSLOT, -ERR_REVOKED, -ERR_IN_USE,
  * -ERR_DIVERGED (read_only opens: allowed, the side with the highest
- * generation is taken and pool.diverged set), -ERR_FEATURE, -ENOMEM, -EMFILE.
+ * generation is taken, pool.diverged set, and diag says what the sides are),
+ * -ERR_FEATURE, -ENOMEM, -EMFILE.
  * Features that forbid writing make pool.read_only true. Nothing is written,
  * whatever happens, but for the lock file of an exclusive lock in folders of
  * the pool AFTER the passphrase was right.
+ *
+ * One that is not read_only waits while another host may be at work on the pool
+ * (pool_lease.h): up to LEASE_TAKEOVER_MS and says so in the log, or
+ * -ERR_IN_USE.
  */
 int pool_open(const struct pool_open_options *o, struct diag *diag,
 	      struct pool **out) MUST_USE;
 /* Closes members, drops locks, wipes keys; hung members are left behind after
  * two seconds for all. NULL is allowed. */
 void pool_close(struct pool *p);
+
+/*
+ * Nothing in any member is changed any more, for good, by whomever. Waits at
+ * most deadline_ms for what was begun; false: something hangs in a member and
+ * may still change it by the one call it is in.
+ */
+bool pool_cut(struct pool *p, uint64_t deadline_ms);
 
 /*
  * The distinct superblock bodies found, newest first (by ancestry of epochs,
@@ -151,12 +166,13 @@ enum pool_access pool_judge(const struct pool *p,
 /*
  * Begins an epoch: claims epoch.<number> by exclusive creation on every
  * reachable member with a number above all seen; counts with a majority of
- * the reachable ones, else tries the next number. Enters it (with its parent)
- * into p->sb, which is NOT written: pool_publish does, and nothing may be
- * acknowledged before that. Epochs that were claimed but never published are
- * entered as ancestors (pool_epoch.c). Old claim files are removed.
- * -ERR_FENCED if others keep winning, -EROFS if p is read-only, else what kept
- * the members from taking the claim.
+ * all members, or of the reachable ones where these are fewer. Enters it (with
+ * its parent) into p->sb, which is NOT written: pool_publish does, and nothing
+ * may be acknowledged before that, nor before pool_lease_begin. Epochs that
+ * were claimed but never published are entered as ancestors (pool_epoch.c).
+ * Old claim files are removed, and superblocks that somebody had begun to
+ * write. -ERR_IN_USE if somebody else begins one at this moment, -EROFS if p is
+ * read-only, else what kept the members from taking the claim.
  */
 int pool_begin_epoch(struct pool *p) MUST_USE;
 
@@ -167,6 +183,11 @@ int pool_begin_epoch(struct pool *p) MUST_USE;
  * `reached_all` tells whether every reachable member has it (C3). Only after
  * pool_begin_epoch: what two writers publish in one epoch cannot be told
  * apart from a divergence. One call at a time.
+ *
+ * What is newer is not overwritten: -ERR_FENCED if a member holds a superblock
+ * that p->sb does not descend from, or the lease is lost; -ERR_LEASE if that
+ * is not known (pool_lease.h). After these two nothing may be deleted that an
+ * older superblock needs.
  */
 int pool_publish(struct pool *p, bool *reached_all) MUST_USE;
 

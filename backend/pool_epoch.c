@@ -2,11 +2,14 @@
 /*
  * Beginning an epoch.
  *
- * E1  The number is above every number seen: in superblocks and in the names
- *     of claims, whole or torn. So a claim file of that name on a member means
- *     that somebody else is beginning an epoch right now.
- * E2  It counts with a majority of the reachable members; two cannot both have
- *     that. The loser tries the next number.
+ * E1  The number is above every number seen: in superblocks, leases, and the
+ *     names of claims, whole or torn. So a claim file of that name on a member
+ *     that was listed means that somebody else is beginning an epoch right now.
+ * E2  It counts with a majority of all members, or, where no majority is
+ *     there, of those that are; two cannot both have that. The first member
+ *     that answers is asked first, so that of two the one wins all and the
+ *     other none, and gives way. A number that only members had which could
+ *     not be listed is an old one: the next is tried.
  * E3  A mount that died between claiming and publishing leaves a claim whose
  *     parent is our newest epoch, and perhaps its superblock on a member that
  *     is away now. With n-m members here it cannot have published on m+1, so
@@ -47,6 +50,7 @@ struct top_files {
 	struct top_file *at;
 	unsigned n;
 	unsigned cap;
+	bool listed[POOL_MEMBERS_MAX];
 };
 
 static void top_files_release(struct top_files *t)
@@ -132,6 +136,7 @@ static int list_files(struct pool *p, struct top_files *t)
 			rc = -ENOMEM;
 		else if (fan[i].to && !fan[i].rc)
 			rc = take_listing(t, i, fan[i].bio);
+		t->listed[i] = fan[i].to && !fan[i].rc;
 	}
 	fan_release(fan, p->n);
 	return rc;
@@ -147,11 +152,13 @@ static uint64_t newest_number(const struct superblock *sb)
 /* E1 */
 static uint64_t next_number(const struct pool *p, const struct top_files *t)
 {
-	const struct history *h = &pool_impl_of_const(p)->history;
+	const struct pool_impl *impl = pool_impl_of_const(p);
 	uint64_t base = newest_number(&p->sb), max;
 
-	for (unsigned i = 0; i < h->n; i++)
-		base = MAX(base, newest_number(&h->at[i]->sb));
+	for (unsigned i = 0; i < impl->history.n; i++)
+		base = MAX(base, newest_number(&impl->history.at[i]->sb));
+	for (unsigned i = 0; i < impl->leases.n; i++)
+		base = MAX(base, impl->leases.at[i].epoch);
 	max = base;
 	for (unsigned i = 0; i < t->n; i++)
 		if (t->at[i].number > max && t->at[i].number - base < AHEAD_MAX)
@@ -284,57 +291,94 @@ static int adopt_unfinished(struct pool *p, struct top_files *t)
 
 /* ---- E2 ---- */
 
-/* 1: won, 0: lost, or an error that is not somebody else's claim. */
-static int try_claim(struct pool *p, const struct epoch *e)
+struct claiming {
+	struct pool *p;
+	const bool *listed;
+	struct buf *content;
+	char name[SUPER_TEMP_MAX];
+	unsigned won;
+	bool taken; /* the number, long ago */
+	bool beaten;
+	int rc; /* the first failure that is neither */
+};
+
+static void count(struct claiming *c, unsigned member, int rc)
+{
+	if (!rc)
+		c->won++;
+	else if (rc == -EEXIST)
+		*(c->listed[member] ? &c->beaten : &c->taken) = true;
+	else if (!c->rc)
+		c->rc = rc;
+}
+
+/* Puts the claim on the members from first up to end, at the same time. */
+static void put_claims(struct claiming *c, unsigned first, unsigned end)
 {
 	struct fan fan[POOL_MEMBERS_MAX] = {{0}};
-	AUTO_BUF struct buf *content = NULL;
-	unsigned up = 0, won = 0, lost = 0;
-	char name[SUPER_TEMP_MAX];
-	int rc = claim_encode(p, e, &content);
+
+	for (unsigned i = first; i < end; i++)
+		if (member_up(&c->p->member[i])) {
+			fan[i].to = c->p->member[i].backend;
+			fan[i].bio = bio_new_put(c->name, c->content);
+		}
+	fan_run(fan, c->p->n, BACKEND_DEADLINE_MS);
+	for (unsigned i = first; i < end; i++)
+		if (fan[i].to)
+			count(c, i, fan[i].rc);
+	fan_release(fan, c->p->n);
+}
+
+static void put_all_claims(struct claiming *c)
+{
+	unsigned i = 0;
+
+	while (i < c->p->n && !c->won && !c->beaten) {
+		put_claims(c, i, i + 1);
+		i++;
+	}
+	if (!c->beaten && i < c->p->n)
+		put_claims(c, i, c->p->n);
+}
+
+/* 1: won, 0: the number is used up, or an error. */
+static int try_claim(struct pool *p, const struct top_files *t,
+		     const struct epoch *e)
+{
+	struct claiming c = {.p = p, .listed = t->listed};
+	unsigned up = pool_up(p);
+	int rc = claim_encode(p, e, &c.content);
 
 	if (rc)
 		return rc;
-	claim_name(e->number, name);
-	for (unsigned i = 0; i < p->n; i++)
-		if (member_up(&p->member[i])) {
-			fan[i].to = p->member[i].backend;
-			fan[i].bio = bio_new_put(name, content);
-			up++;
-		}
-	fan_run(fan, p->n, BACKEND_DEADLINE_MS);
-	for (unsigned i = 0; i < p->n; i++) {
-		if (!fan[i].to)
-			continue;
-		won += !fan[i].rc;
-		lost += fan[i].rc == -EEXIST;
-		if (fan[i].rc && fan[i].rc != -EEXIST && !rc)
-			rc = fan[i].rc;
-	}
-	fan_release(fan, p->n);
-	if (2 * won > up)
+	claim_name(e->number, c.name);
+	put_all_claims(&c);
+	buf_unref(c.content);
+	if (c.won >= (2 * up > p->n ? p->n : up) / 2 + 1)
 		return 1;
-	if (lost || !up)
-		return up ? 0 : -ERR_UNAVAILABLE;
-	return rc;
+	if (c.beaten)
+		return -ERR_IN_USE;
+	if (c.taken)
+		return 0;
+	return c.rc ? c.rc : -ERR_UNAVAILABLE;
 }
 
-static int claim(struct pool *p, uint64_t number)
+static int claim(struct pool *p, const struct top_files *t)
 {
 	const struct epoch *newest = superblock_epoch(&p->sb);
-	struct epoch e = {.number = number};
+	struct epoch e = {.number = next_number(p, t)};
 	int rc = 0;
 
 	if (newest)
 		memcpy(e.parent, newest->id, sizeof(e.parent));
 	for (unsigned i = 0; i < TRIES && !rc; i++, e.number++) {
 		rnd_bytes(e.id, sizeof(e.id));
-		rc = try_claim(p, &e);
+		rc = try_claim(p, t, &e);
 		if (rc == 1)
 			superblock_add_epoch(&p->sb, &e);
 	}
 	if (!rc)
-		return -ERR_FENCED;
+		return -ERR_IN_USE;
 	return MIN(rc, 0);
 }
 
@@ -391,6 +435,6 @@ int pool_begin_epoch(struct pool *p)
 		qsort(t.at, t.n, sizeof(t.at[0]), by_number);
 	rc = adopt_unfinished(p, &t);
 	if (!rc)
-		rc = claim(p, next_number(p, &t));
+		rc = claim(p, &t);
 	return rc ? rc : remove_old(p, &t, covered);
 }

@@ -24,6 +24,7 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "backend/backend.h"
+#include "backend/lease.h"
 #include "backend/pool.h"
 #include "backend/superblock.h"
 
@@ -76,6 +77,7 @@ struct folder {
 	struct body *newest;  /* of its authentic slots; NULL: none yet */
 	unsigned newest_slot; /* the slot that holds it */
 	struct backend_id id; /* of the member it is, once newest is set */
+	bool lease_unread;    /* whether it holds a lease is not known */
 };
 
 struct folders {
@@ -189,6 +191,28 @@ struct folder *pool_find_by_id(const struct folders *fs,
 struct folder *pool_find_by_location(const struct folders *fs,
 				     const char *location);
 
+/* ---- other hosts: pool_watch.c ---- */
+
+struct watch_options {
+	const struct keyring *keys;
+	const struct pool_id *pool;
+	uint64_t from; /* number of the newest published epoch */
+	uint64_t deadline_ms;
+	struct diag *diag;
+};
+/*
+ * Waits until no other host can be at work on the pool: not at all where no
+ * lease is held, else LEASE_TAKEOVER_MS. -ERR_IN_USE with a diag: one is. *out
+ * gets all leases seen; lease_unread of the places is set. Also -ENOMEM, -EIO.
+ */
+int folders_watch(struct folders *fs, const struct watch_options *o,
+		  struct lease_list *out) MUST_USE;
+/* Puts -ERR_IN_USE and whose lease it is into diag. */
+int pool_watch_refuse(const struct lease *l, struct diag *diag);
+/* Whose lease is held, "host NAME, process PID"; text stays if nobody's is. */
+void folders_tell_owner(struct folders *fs, const struct watch_options *o,
+			char *text, size_t len);
+
 /* ---- the pool ---- */
 
 /* How the next superblock goes to a member. */
@@ -203,6 +227,8 @@ struct pool_impl {
 	struct pool pub; /* first: pool_impl_of */
 	struct history history;
 	struct slot_turn turn[POOL_MEMBERS_MAX];
+	struct lease_list leases; /* as seen by folders_watch */
+	uint64_t leases_from; /* number of the newest published epoch then */
 };
 _Static_assert(offsetof(struct pool_impl, pub) == 0, "pool_impl_of");
 
@@ -227,6 +253,15 @@ void slot_temp_name(uint64_t generation, char out[SUPER_TEMP_MAX]);
 
 /* Can this member be asked now? */
 bool member_up(const struct member *m);
+
+/* Stops renewing the lease and forgets it, as a crash would. NULL: nothing. */
+void pool_lease_drop(struct pool_lease *l);
+
+/*
+ * How many members another host needs to take the pool over without being told
+ * that nobody else has it: n-m, and a majority.
+ */
+unsigned pool_quorum(const struct pool *p);
 
 struct space_member {
 	uint64_t free_bytes;

@@ -13,12 +13,14 @@
  *  5. A given folder that is of no use is an error, unless it is where a
  *     member was last seen: then that member is missing, as it would be had
  *     it not been named.
- *  6. Lock, and read again: what was read before may have been overtaken by a
- *     mount that ended in between.
+ *  6. Lock, wait until no other host is at work (pool_watch.c), and read
+ *     again: what was read before may have been overtaken by a mount that
+ *     ended in between.
  *  7. Put the newest superblock in force. Two that do not descend from each
  *     other: refused, or for reading only. The key slot that opened must
  *     still be in the newest one.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -36,12 +38,14 @@ struct opening {
 	struct pool_id pool;
 	uint8_t opened[KEY_SLOT_BYTES]; /* the key slot that did */
 	bool read_only;
+	struct lease_list leases;
 };
 
 static void opening_release(struct opening *op)
 {
 	folders_release(&op->fs);
 	history_release(&op->history);
+	lease_list_release(&op->leases);
 	keyring_free(op->keys);
 }
 
@@ -295,13 +299,31 @@ static int check_given(struct opening *op)
 
 /* ---- 6: locks ---- */
 
-/* A slot that cannot be read any more has not been seen to change. */
-static bool has_changed(const struct buf *was, const struct slot_image *is)
+/*
+ * Did a mount go on from what was judged, or mkfs make something else of the
+ * folder? 1: yes. Other differences are a disk's that reads the same
+ * differently. 0, or -ENOMEM.
+ */
+static int has_changed(const struct opening *op, const struct buf *was,
+		       const struct slot_image *is)
 {
-	if (!is->data)
+	AUTO_FREE struct superblock *sb = NULL;
+	unsigned self;
+	int rc;
+
+	/* what cannot be read any more has not been seen to change */
+	if (is->rc)
 		return was && is->rc == -ENOENT;
-	return !was || was->len != is->data->len ||
-	       memcmp(was->data, is->data->data, was->len) != 0;
+	if (memcmp(&is->clear.pool, &op->pool, sizeof(op->pool)))
+		return 1;
+	sb = mem_alloc(sizeof(*sb));
+	if (!sb)
+		return -ENOMEM;
+	rc = superblock_decode(is->data->data, is->data->len, op->keys, sb,
+			       &self);
+	if (rc)
+		return rc == -ENOMEM ? rc : 0;
+	return sb->generation > op->history.at[0]->sb.generation;
 }
 
 static int fail_changed(struct opening *op, const struct folder *f)
@@ -317,7 +339,6 @@ static int confirm(struct opening *op)
 {
 	AUTO_FREE struct buf **old =
 		mem_calloc((size_t)op->fs.n * SB_SLOTS, sizeof(struct buf *));
-	const struct folder *changed = NULL;
 	int rc;
 
 	if (!old)
@@ -332,23 +353,79 @@ static int confirm(struct opening *op)
 	for (unsigned i = 0; i < op->fs.n * SB_SLOTS; i++) {
 		const struct folder *f = &op->fs.at[i / SB_SLOTS];
 
-		if (!f->rc && !changed &&
-		    has_changed(old[i], &f->image[i % SB_SLOTS]))
-			changed = f;
+		if (!rc && !f->rc)
+			rc = has_changed(op, old[i], &f->image[i % SB_SLOTS]);
+		if (rc > 0)
+			rc = fail_changed(op, f);
 		buf_unref(old[i]);
 	}
-	if (!rc && changed)
-		rc = fail_changed(op, changed);
 	return rc;
+}
+
+static uint64_t published(const struct opening *op)
+{
+	const struct epoch *e = superblock_epoch(&op->history.at[0]->sb);
+
+	return e ? e->number : 0;
+}
+
+static struct watch_options watch_options(const struct opening *op)
+{
+	return (struct watch_options){
+		.keys = op->keys,
+		.pool = &op->pool,
+		.from = published(op),
+		.deadline_ms = op->deadline_ms,
+		.diag = op->diag,
+	};
+}
+
+/* "; /a, /b: no answer", or nothing. */
+static void tell_hung(const struct opening *op, char *text, size_t len)
+{
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; i < op->fs.n && at < len; i++)
+		if (op->fs.at[i].rc == -ETIMEDOUT)
+			at += (size_t)snprintf(text + at, len - at, "%s%s",
+					       at ? ", " : "; ",
+					       folder_path(&op->fs.at[i]));
+	if (at && at < len)
+		snprintf(text + at, len - at, ": no answer");
+}
+
+static int fail_locked(struct opening *op, const struct diag *why)
+{
+	struct watch_options wo = watch_options(op);
+	char who[160] = "", hung[512];
+
+	folders_tell_owner(&op->fs, &wo, who, sizeof(who));
+	tell_hung(op, hung, sizeof(hung));
+	return diag_fail(op->diag, -ERR_IN_USE, "%s%s%s%s", why->text,
+			 who[0] ? "; its lease says: " : "", who, hung);
 }
 
 static int lock(struct opening *op)
 {
+	struct diag why = DIAG_INIT;
+	int rc = folders_lock(&op->fs, !op->read_only, op->deadline_ms, &why);
+
+	if (rc == -ERR_IN_USE)
+		return fail_locked(op, &why);
+	return rc ? diag_fail(op->diag, rc, "%s", diag_text(&why, rc)) : 0;
+}
+
+static int keep_others_out(struct opening *op)
+{
+	struct watch_options wo = watch_options(op);
 	int rc;
 
 	op->read_only = op->o->read_only ||
 			superblock_must_not_write(&op->history.at[0]->sb);
-	rc = folders_lock(&op->fs, !op->read_only, op->deadline_ms, op->diag);
+	rc = lock(op);
+	if (!rc && !op->read_only)
+		rc = folders_watch(&op->fs, &wo, &op->leases);
 	return rc ? rc : confirm(op);
 }
 
@@ -412,6 +489,7 @@ static int bind_member(struct opening *op, struct pool_impl *p, unsigned i)
 		memcpy(sm->epoch_had, e->id, sizeof(sm->epoch_had));
 	m->backend = steal(&f->backend);
 	m->sb_gen = f->newest->sb.generation;
+	m->lease_unread = f->lease_unread;
 	p->turn[i].next = !f->newest_slot;
 	return 0;
 }
@@ -434,6 +512,9 @@ static int put_in_force(struct opening *op, struct pool **out)
 	for (unsigned i = 0; i < sb->n && !rc; i++)
 		rc = bind_member(op, p, i);
 	p->pub.keys = steal(&op->keys);
+	p->leases = op->leases;
+	p->leases_from = published(op);
+	op->leases = (struct lease_list){.n = 0};
 	p->history = op->history;
 	op->history = (struct history){0};
 	*out = &steal(&p)->pub;
@@ -464,8 +545,14 @@ static int open_steps(struct opening *op, struct pool **out)
 	if (!rc)
 		rc = check_diverged(op);
 	if (!rc)
-		rc = lock(op);
-	return rc ? rc : put_in_force(op, out);
+		rc = keep_others_out(op);
+	if (!rc)
+		rc = put_in_force(op, out);
+	/* Shown all the same: whoever looks must know. */
+	if (!rc && (*out)->diverged)
+		(void)history_fail_diverged(&pool_impl_of(*out)->history,
+					    &op->fs, op->diag);
+	return rc;
 }
 
 int pool_open(const struct pool_open_options *o, struct diag *diag,

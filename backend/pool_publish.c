@@ -11,10 +11,17 @@
  * long as it is under way its slot may fall back to what it carries, so
  * superblocks go to the other slot only; with both slots in that state the
  * member gets none.
+ *
+ * Between the two steps it is made sure that nobody has taken over: by the
+ * lease, and by what lies in the slots. In this order: whoever takes over
+ * later removes the new file before it writes its own superblock, and the
+ * rename fails (L3 in pool_lease.c). Once more afterwards, as a writer that
+ * was stopped in between must not believe that it has published.
  */
 #include <string.h>
 
 #include "backend/pool_impl.h"
+#include "backend/pool_lease.h"
 
 struct publication {
 	struct pool_impl *p;
@@ -141,7 +148,7 @@ static struct bio *make_rename(struct publication *pub, unsigned i)
 }
 
 /* A crash may have left the same name behind: such a one is put once more. */
-static void write_all(struct publication *pub)
+static void put_all(struct publication *pub)
 {
 	bool on[POOL_MEMBERS_MAX];
 
@@ -151,8 +158,95 @@ static void write_all(struct publication *pub)
 		step(pub, on, make_remove);
 		step(pub, on, make_put);
 	}
+}
+
+static void rename_all(struct publication *pub)
+{
+	bool on[POOL_MEMBERS_MAX];
+
 	choose(pub, 0, on);
 	step(pub, on, make_rename);
+}
+
+/* ---- who else was here ---- */
+
+/* Does the slot hold something that ours is to replace? */
+static int judge_slot(struct pool *p, const struct buf *slot)
+{
+	AUTO_FREE struct superblock *sb = mem_alloc(sizeof(*sb));
+	unsigned self;
+	int rc;
+
+	if (!sb)
+		return -ENOMEM;
+	rc = superblock_decode(slot->data, slot->len, p->keys, sb, &self);
+	if (rc == -ENOMEM || rc == -EIO)
+		return rc;
+	if (rc || superblock_descends(&p->sb, sb))
+		return 0;
+	pool_lease_fence(p, "a superblock of another epoch");
+	return -ERR_FENCED;
+}
+
+static int judge_slots(struct publication *pub, struct fan *fan, unsigned n)
+{
+	struct pool *p = &pub->p->pub;
+	int rc = 0;
+
+	for (unsigned i = 0; i < n && !rc; i++) {
+		if (fan[i].to && fan_own_trouble(fan[i].rc))
+			rc = fan[i].rc;
+		else if (fan[i].to && !fan[i].rc)
+			rc = judge_slot(p, bio_data(fan[i].bio));
+	}
+	return rc;
+}
+
+static int look_into_slots(struct publication *pub)
+{
+	struct pool *p = &pub->p->pub;
+	unsigned n = p->n * SB_SLOTS;
+	AUTO_FREE struct fan *fan = mem_calloc(n, sizeof(*fan));
+	bool on[POOL_MEMBERS_MAX];
+	int rc;
+
+	if (!fan)
+		return -ENOMEM;
+	choose(pub, 0, on);
+	for (unsigned i = 0; i < n; i++)
+		if (on[i / SB_SLOTS]) {
+			fan[i].to = p->member[i / SB_SLOTS].backend;
+			fan[i].bio = bio_new_get(slot_name[i % SB_SLOTS], 0,
+						 SB_MAX_BYTES, false);
+		}
+	fan_run(fan, n, BACKEND_DEADLINE_MS);
+	rc = judge_slots(pub, fan, n);
+	fan_release(fan, n);
+	return rc;
+}
+
+static void take_back(struct publication *pub)
+{
+	bool on[POOL_MEMBERS_MAX];
+
+	choose(pub, 0, on);
+	step(pub, on, make_remove);
+}
+
+static int write_all(struct publication *pub)
+{
+	struct pool *p = &pub->p->pub;
+	int rc;
+
+	put_all(pub);
+	rc = look_into_slots(pub);
+	if (!rc)
+		rc = pool_lease_check(p);
+	if (rc)
+		take_back(pub);
+	else
+		rename_all(pub);
+	return rc;
 }
 
 /* Books what came of it; the number of members that have it. */
@@ -202,13 +296,17 @@ int pool_publish(struct pool *p, bool *reached_all)
 	p->sb.generation++;
 	note_sent(p);
 	rc = prepare(&pub);
+	if (!rc)
+		rc = write_all(&pub);
 	if (rc)
 		return rc;
-	write_all(&pub);
 	done = settle(&pub, &rc);
 	need = MIN((unsigned)p->geo.m + 1, pub.reachable);
-	*reached_all = done && done == pub.reachable;
-	if (done && done >= need)
-		return (int)done;
-	return rc ? rc : -ERR_UNAVAILABLE;
+	if (!done || done < need)
+		return rc ? rc : -ERR_UNAVAILABLE;
+	rc = pool_lease_check(p);
+	if (rc)
+		return rc;
+	*reached_all = done == pub.reachable;
+	return (int)done;
 }

@@ -10,12 +10,15 @@
  *
  * n-m members hold at least one copy of every acknowledged record (C2), so a
  * writer that sees fewer may build on a state that others have gone beyond.
- * Without a majority somebody else may be writing to the other half.
+ * Without a majority somebody else may be writing to the other half. Both
+ * numbers together are the quorum; members whose lease could not be read do
+ * not count towards it, as they would not tell of another writer.
  */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mutant.h"
 #include "backend/driver.h"
 #include "backend/pool_impl.h"
 
@@ -65,6 +68,22 @@ static void tell_no_majority(const struct pool *p, unsigned up,
 		  up, p->n, missing);
 }
 
+static void tell_unread(const struct pool *p, struct diag *diag)
+{
+	char unread[LIST_MAX] = "";
+
+	for (unsigned i = 0; i < p->n; i++)
+		if (member_up(&p->member[i]) && p->member[i].lease_unread)
+			list_add(unread, "%s%s", unread[0] ? ", " : "",
+				 driver_location_path(p->member[i].path));
+	diag_fail(diag, 0,
+		  "another host may have the pool mounted: its lease cannot be "
+		  "read in %s. Check these folders and try again, mount with "
+		  "-o ro, or, if you are sure that nobody uses the pool, with "
+		  "-o degraded",
+		  unread);
+}
+
 static void tell_too_few(const struct pool *p, unsigned up, struct diag *diag)
 {
 	char missing[LIST_MAX];
@@ -107,19 +126,37 @@ static int frozen(const struct pool *p, struct diag *diag)
 	return 0;
 }
 
+unsigned pool_quorum(const struct pool *p)
+{
+	return MAX(p->n / 2 + 1, p->n - p->geo.m);
+}
+
+/* Would the members that were heard have told of a writer on another host? */
+static bool would_know(const struct pool *p)
+{
+	unsigned heard = 0;
+
+	for (unsigned i = 0; i < p->n; i++)
+		heard += member_up(&p->member[i]) && !p->member[i].lease_unread;
+	return heard >= (MUTANT(EPOCH_WITH_TOO_FEW) ? p->n / 2 + 1
+						    : pool_quorum(p));
+}
+
 static enum pool_access judge_counts(const struct pool *p,
 				     const struct pool_rule_options *o,
 				     struct diag *diag, int *rc_out)
 {
 	unsigned up = pool_up(p);
-	bool enough = up + p->geo.m >= p->n;
+	bool enough = up + p->geo.m >= p->n || MUTANT(EPOCH_WITH_TOO_FEW);
 
-	if (enough && 2 * up > p->n)
+	if (enough && would_know(p))
 		return POOL_READ_WRITE;
 	if (o->degraded && (enough || o->accept_rollback))
 		return POOL_READ_WRITE;
 	*rc_out = enough ? -ERR_NO_MAJORITY : -ERR_TOO_FEW;
-	if (enough)
+	if (enough && 2 * up > p->n)
+		tell_unread(p, diag);
+	else if (enough)
 		tell_no_majority(p, up, diag);
 	else
 		tell_too_few(p, up, diag);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "backend/compress.h"
 #include "backend/seg_key.h"
 
@@ -30,6 +31,9 @@ void seg_aad_fill(struct seg_aad *aad, const struct seg_context *cx,
 int seg_table_key(const struct seg_context *cx, const uint8_t salt[KEY_SALT],
 		  const uint8_t table_salt[SEG_TABLE_SALT], struct aead **out)
 {
+	if (MUTANT(APPEND_RECOVERED))
+		return keyring_aead(cx->keys, cx->cipher, "segment", salt, NULL,
+				    0, out);
 	return keyring_aead(cx->keys, cx->cipher, "segment table", salt,
 			    table_salt, SEG_TABLE_SALT, out);
 }

@@ -205,6 +205,7 @@ static int seal_chunk(struct seg_build *b, uint64_t data_id, uint64_t offset,
 	struct seg_aad aad;
 	int rc;
 
+	MUST(ref->pos >= b->len); /* (2) */
 	seg_aad_fill(&aad, &b->cx, &d, &what);
 	aead_nonce_position(nonce, ref->pos);
 	rc = aead_seal(b->aead, nonce, (struct aad){&aad, sizeof(aad)}, in,

@@ -22,6 +22,7 @@
 #include "backend/seg_format.h"
 
 #define SEG_DESC_MAX 256 /* encoded bytes at most */
+#define SEG_DESC_MIN 63	 /* and at least */
 
 /* Everything needed to read a segment. Plain value. */
 struct seg_desc {

@@ -54,7 +54,8 @@ void store_on_suspect(struct store *s, store_suspect_fn *fn, void *arg);
  * striped again under a new stripe id and smaller geometry. Durable when 0:
  * *out then names a complete stripe. -ENOSPC: no room on enough members (full
  * ones cost width, never redundancy: m stays what the members that are up
- * allow); -ERR_UNAVAILABLE: nobody is there to write to; -ENOMEM, -EIO.
+ * allow); -ERR_UNAVAILABLE: nobody is there to write to; -ERR_FENCED: another
+ * mount has taken over; -ENOMEM, -EIO.
  * Half-written fragments of failed attempts are removed as far as possible
  * (else they are orphans). Finishes b if it is not yet; b is not freed and
  * nobody may add to it meanwhile.

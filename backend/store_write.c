@@ -22,8 +22,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "base/rnd.h"
 #include "backend/placement.h"
+#include "backend/pool_lease.h"
 
 /* Assumed where no member has told its free space yet. */
 #define FREE_UNKNOWN (1ull << 40)
@@ -274,6 +276,8 @@ static int put_all(struct writing *w)
 	uint32_t all = (uint32_t)((1ull << fragment_count(&w->d)) - 1);
 	int rc = 0;
 
+	if (MUTANT(STRIPE_WITHOUT_LAST))
+		w->durable = 1u << (fragment_count(&w->d) - 1);
 	while (rc == 0) {
 		uint64_t deadline = store_deadline_ns(w->s);
 
@@ -348,6 +352,9 @@ int store_write(struct store *s, struct seg_build *b, struct seg_desc *out)
 
 	if (rc)
 		return rc;
+	/* Nobody would ever refer to it. */
+	if (pool_lease_error(s->pool) == -ERR_FENCED)
+		return -ERR_FENCED;
 	pool_seg_context(s->pool, &w.cx);
 	seg_build_describe(b, &w.d);
 	while ((rc = try_stripe(&w)) == -EAGAIN)

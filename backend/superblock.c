@@ -60,7 +60,8 @@ static bool epochs_rise(const struct superblock *sb)
 		if (!sb->epoch[i].number || is_zero(sb->epoch[i].id) ||
 		    (i && sb->epoch[i].number < sb->epoch[i - 1].number))
 			return false;
-	return true;
+	return !sb->epochs ||
+	       sb->epoch[sb->epochs - 1].number <= SB_NUMBER_MAX;
 }
 
 static bool manifest_sane(const struct manifest_ref *m)
@@ -78,7 +79,7 @@ static bool manifest_sane(const struct manifest_ref *m)
 static bool is_sane(const struct superblock *sb)
 {
 	return sb->n >= 1 && sb->n <= POOL_MEMBERS_MAX &&
-	       sb->epochs <= SB_EPOCHS &&
+	       sb->epochs <= SB_EPOCHS && sb->generation <= SB_NUMBER_MAX &&
 	       !geometry_check(&sb->geo, sb->n, NULL) && members_distinct(sb) &&
 	       epochs_rise(sb) && manifest_sane(&sb->manifest);
 }

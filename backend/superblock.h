@@ -27,6 +27,8 @@
 #define SB_PATH_MAX	 1023
 #define SB_EPOCHS	 32
 #define SB_MAX_BYTES	 (128u << 10) /* of one slot, checked before reading */
+/* Epochs and generations end here: who counts on never comes round to 0. */
+#define SB_NUMBER_MAX ((uint64_t)INT64_MAX)
 
 struct geometry {
 	uint8_t k, m;

@@ -24,6 +24,13 @@ uint64_t clock_mono_ns(void)
 	return s ? s->mono_ns(s->arg) : (uint64_t)system_ns(CLOCK_MONOTONIC);
 }
 
+uint64_t clock_boot_ns(void)
+{
+	const struct clock_source *s = atomic_load(&replacement);
+
+	return s ? s->mono_ns(s->arg) : (uint64_t)system_ns(CLOCK_BOOTTIME);
+}
+
 int64_t clock_real_ns(void)
 {
 	const struct clock_source *s = atomic_load(&replacement);

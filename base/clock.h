@@ -16,6 +16,12 @@ static inline uint64_t clock_mono_ms(void)
 {
 	return clock_mono_ns() / 1000000;
 }
+/*
+ * The same, but it also counts while the machine sleeps (CLOCK_BOOTTIME): for
+ * what must not outlive a suspend. Conditions do not wait on it. Where a test
+ * has replaced the clocks it is clock_mono_ns().
+ */
+uint64_t clock_boot_ns(void);
 /* Nanoseconds since 1970, CLOCK_REALTIME; may jump, may be negative. */
 int64_t clock_real_ns(void);
 

@@ -49,6 +49,7 @@
 	X(ERR_IN_USE, EBUSY, "pool is in use by another mount")                \
 	X(ERR_DIVERGED, EUCLEAN, "two histories of the pool diverge")          \
 	X(ERR_ROLLBACK, EUCLEAN, "pool is older than what was acknowledged")   \
+	X(ERR_LEASE, EIO, "the pool's lease could not be renewed in time")     \
 	X(ERR_FENCED, EROFS, "another mount has taken over the pool")          \
 	X(ERR_STICKY, EROFS, "volume is in error state until remounted")       \
 	X(ERR_SHUT_DOWN, EIO, "volume was shut down; unmount it")              \

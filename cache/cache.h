@@ -124,15 +124,22 @@ struct cache_piece {
  * oldest object first, until max pieces or max_bytes are reached (at least one
  * chunk if there is any), and makes them WRITING. Chunks already WRITING are
  * not picked, nor any of the object behind one that is REDIRTIED: later bytes
- * never pass earlier ones; see cache_wait_written. All dirty ranges of a chunk come
- * together; a chunk that is wholly valid and has several dirty ranges comes
- * as one piece spanning them. Only where max is too small for the first
+ * never pass earlier ones; see cache_wait_written. All dirty ranges of a chunk
+ * come together; a chunk that is wholly valid and has several dirty ranges
+ * comes as one piece spanning them. Only where max is too small for the first
  * chunk's ranges (there are 16 at most) the rest of it stays dirty. Returns the
  * number of pieces. A chunk whose write-back failed counts as dirtied then.
  */
 unsigned cache_collect(struct cache *c, uint64_t obj,
 		       uint64_t dirtied_before_ns, size_t max_bytes,
 		       struct cache_piece *out, unsigned max);
+
+/*
+ * All objects with bytes that could be collected, those with the oldest first:
+ * *n of them, mem_free(*out). O(dirty chunks): for when something has failed.
+ * -ENOMEM.
+ */
+int cache_list_dirty(struct cache *c, uint64_t **out, size_t *n) MUST_USE;
 
 /*
  * Copies the piece's bytes to dst (piece->len), consistent with respect to

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/must.h"
+#include "base/mutant.h"
 
 /* ---- finding ---- */
 
@@ -184,10 +185,14 @@ void chunk_buf_free(struct cache *c, uint8_t *buf, uint32_t cap)
 /* Everything on the list may go, so nothing has to be searched (I6). */
 void cache_shrink(struct cache *c)
 {
+	struct chunk *ch = TAILQ_FIRST(&c->dirty_by_age);
+
 	while (c->bytes > c->budget && !TAILQ_EMPTY(&c->lru)) {
 		chunk_free(c, TAILQ_LAST(&c->lru, chunk_list));
 		c->evictions++;
 	}
+	if (MUTANT(EVICT_DIRTY) && c->bytes > c->budget && ch && chunk_idle(ch))
+		chunk_drop(c, ch);
 }
 
 /* ---- what is known, and the state ---- */

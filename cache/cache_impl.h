@@ -92,6 +92,7 @@ struct cache_object {
 	struct chunk_list writing; /* in the order of collection */
 	uint64_t dirty_bytes;
 	unsigned failed;    /* chunks with that flag */
+	uint64_t listed_no; /* of the last listing it was part of */
 	unsigned run;	    /* reads in sequence so far */
 	uint64_t next_off;  /* where the sequence goes on */
 	uint64_t ahead_end; /* chunks before it were asked for already */

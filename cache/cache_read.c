@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/must.h"
+#include "base/mutant.h"
 
 /* ---- filling ---- */
 
@@ -68,7 +69,7 @@ static int end_fill(struct cache *c, struct chunk *ch, uint8_t *buf, int64_t n)
 
 	MUST(n <= (int64_t)c->chunk_bytes);
 	chunk_writer_begin(c, ch);
-	if (ch->fill_stale)
+	if (ch->fill_stale && !MUTANT(STALE_FILL))
 		rc = 0;
 	else if (!rc)
 		taken = true;

@@ -164,6 +164,35 @@ unsigned cache_collect(struct cache *c, uint64_t obj,
 	return p.n;
 }
 
+/* Each object once; out may be NULL. */
+static size_t list_dirty(struct cache *c, uint64_t *out)
+{
+	struct chunk *ch;
+	size_t n = 0;
+
+	c->collect_no++;
+	TAILQ_FOREACH (ch, &c->dirty_by_age, age) {
+		if (ch->object->listed_no == c->collect_no)
+			continue;
+		ch->object->listed_no = c->collect_no;
+		if (out)
+			out[n] = ch->object->node.key;
+		n++;
+	}
+	return n;
+}
+
+int cache_list_dirty(struct cache *c, uint64_t **out, size_t *n)
+{
+	MUTEX_GUARD(&c->lock);
+	*n = list_dirty(c, NULL);
+	*out = mem_calloc(*n + 1, sizeof(**out));
+	if (!*out)
+		return -ENOMEM;
+	(void)list_dirty(c, *out);
+	return 0;
+}
+
 /* ---- copy ---- */
 
 static struct range range_of(const struct cache *c, const struct cache_piece *p)

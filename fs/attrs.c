@@ -45,8 +45,10 @@ static int getattr_locked(struct node *n, struct attr *out)
 int posix_getattr(struct volume *v, uint64_t ino, struct attr *out)
 {
 	AUTO_NODE struct node *n = NULL;
-	int rc = node_get(v, ino, &n);
+	int rc = volume_alive(v);
 
+	if (rc == 0)
+		rc = node_get(v, ino, &n);
 	if (rc < 0)
 		return rc;
 	MUTEX_GUARD(&n->lock);
@@ -135,8 +137,12 @@ int posix_setattr(struct volume *v, uint64_t ino,
 		rc = node_get(v, ino, &n);
 	if (rc < 0)
 		return rc;
-	mutex_lock(&n->lock);
-	rc = setattr_locked(n, change);
+	if (change->set & SET_SIZE)
+		rc = truncate_lock(n);
+	else
+		mutex_lock(&n->lock);
+	if (rc == 0)
+		rc = setattr_locked(n, change);
 	if (rc == 0)
 		rc = getattr_locked(n, out);
 	mutex_unlock(&n->lock);
@@ -149,8 +155,10 @@ int posix_setattr(struct volume *v, uint64_t ino,
 int posix_statfs(struct volume *v, struct space *out)
 {
 	struct pool_space space;
-	int rc;
+	int rc = volume_alive(v);
 
+	if (rc < 0)
+		return rc;
 	space_get(v, &space);
 	out->block_bytes = 4096;
 	out->total_blocks = space.total_bytes / out->block_bytes;

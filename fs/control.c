@@ -169,6 +169,30 @@ static void cmd_sync(struct connection *x)
 		send_json(x->fd, json_pack("{s:b}", "ok", 1));
 }
 
+static bool is_gone(int fd)
+{
+	struct pollfd p = {.fd = fd};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR));
+}
+
+/* Clients that ended: each would hold a descriptor for good. */
+static void forget_gone_locked(struct control *c)
+{
+	struct waiter *w = SLIST_FIRST(&c->waiters), *next;
+
+	SLIST_INIT(&c->waiters);
+	for (; w; w = next) {
+		next = SLIST_NEXT(w, next);
+		if (!is_gone(w->fd)) {
+			SLIST_INSERT_HEAD(&c->waiters, w, next);
+			continue;
+		}
+		os_close(w->fd);
+		mem_free(w);
+	}
+}
+
 static void cmd_wait(struct connection *x)
 {
 	struct waiter *w = mem_alloc(sizeof(*w));
@@ -181,6 +205,7 @@ static void cmd_wait(struct connection *x)
 	w->fd = x->fd;
 	x->kept = true;
 	MUTEX_GUARD(&x->c->lock);
+	forget_gone_locked(x->c);
 	SLIST_INSERT_HEAD(&x->c->waiters, w, next);
 }
 

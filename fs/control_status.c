@@ -185,6 +185,18 @@ static json_t *checkpoint_json(const struct checkpoint_stats *c)
 			 (json_int_t)c->segments_removed);
 }
 
+/* null where there is none. */
+static json_t *lease_json(const struct pool_lease_stats *l)
+{
+	if (!l->held)
+		return json_null();
+	return json_pack("{s:i,s:i,s:I,s:I,s:o}", "members", (int)l->members,
+			 "needed", (int)l->needed, "age_ms",
+			 (json_int_t)l->age_ms, "renewals",
+			 (json_int_t)l->renewed, "fenced_by",
+			 l->by[0] ? control_status_text(l->by) : json_null());
+}
+
 /* ---- the whole ---- */
 
 /* How many more folders may be lost: of the parity, what is not missing. */
@@ -205,6 +217,10 @@ static const char *health(const struct volume_status *s)
 {
 	const struct pool *p = s->pool;
 
+	if (s->error == -ERR_FENCED)
+		return "fenced";
+	if (s->error == -ERR_LEASE)
+		return "lapsed";
 	if (s->error)
 		return "error";
 	if (p->diverged)
@@ -244,6 +260,7 @@ int control_status_json(struct volume *v, const char *mountpoint, json_t **out)
 		    0 ||
 	    json_object_set_new(*out, "checkpoint",
 				checkpoint_json(&s.checkpoint)) < 0 ||
+	    json_object_set_new(*out, "lease", lease_json(&s.lease)) < 0 ||
 	    json_object_set_new(*out, "index",
 				json_pack("{s:I,s:I}", "inodes",
 					  (json_int_t)s.inodes, "bytes",

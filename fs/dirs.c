@@ -137,10 +137,10 @@ int posix_readdir(struct volume *v, uint64_t dir, uint64_t after, bool attrs,
 int posix_fsyncdir(struct volume *v, uint64_t dir)
 {
 	AUTO_NODE struct node *n = node_peek(v, dir);
-	int rc = 0;
+	int rc = volume_alive(v);
 
-	if (v->read_only)
-		return 0;
+	if (rc < 0 || v->read_only)
+		return rc;
 	if (n)
 		rc = node_flush_attr(n);
 	if (rc < 0)

@@ -61,8 +61,10 @@ ssize_t posix_getxattr(struct volume *v, uint64_t ino, const char *name,
 {
 	AUTO_NODE struct node *n = NULL;
 	struct bytes value = {0};
-	int rc = node_get(v, ino, &n);
+	int rc = volume_alive(v);
 
+	if (rc == 0)
+		rc = node_get(v, ino, &n);
 	if (rc == 0)
 		rc = learn_eattrs(n);
 	if (rc <= 0)
@@ -77,8 +79,10 @@ ssize_t posix_listxattr(struct volume *v, uint64_t ino, char *buf, size_t size)
 {
 	struct bytes names = {0};
 	struct inode_row row;
-	int rc;
+	int rc = volume_alive(v);
 
+	if (rc < 0)
+		return rc;
 	index_lock(v->ix);
 	rc = xattr_list(v->ix, ino, &names);
 	if (rc == 0 && names.len == 0)

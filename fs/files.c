@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "fs/gaps.h"
 #include "fs/truncate.h"
 #include "fs/volume_impl.h"
 
@@ -25,29 +26,47 @@ struct file {
 	int flags;
 };
 
+static bool writes(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
+static int open_locked(struct node *n, int flags)
+{
+	int rc = 0;
+
+	if (n->dead)
+		return -ENOENT;
+	if (S_ISDIR(n->row.mode) && writes(flags))
+		return -EISDIR;
+	if (flags & O_TRUNC)
+		rc = truncate_locked(n, 0);
+	if (rc == 0)
+		n->opens++;
+	return rc;
+}
+
 int posix_open(struct volume *v, uint64_t ino, int flags, struct file **out)
 {
 	AUTO_FREE struct file *f = mem_zalloc(sizeof(*f));
-	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 	AUTO_NODE struct node *n = NULL;
-	int rc = f ? 0 : -ENOMEM;
+	int rc = f ? volume_alive(v) : -ENOMEM;
 
-	if (rc == 0 && writes)
+	if (rc == 0 && writes(flags))
 		rc = volume_writable(v);
 	if (rc == 0)
 		rc = node_get(v, ino, &n);
 	if (rc < 0)
 		return rc;
-	MUTEX_GUARD(&n->lock);
-	if (n->dead)
-		return -ENOENT;
-	if (S_ISDIR(n->row.mode) && writes)
-		return -EISDIR;
 	if (flags & O_TRUNC)
-		rc = truncate_locked(n, 0);
+		rc = truncate_lock(n);
+	else
+		mutex_lock(&n->lock);
+	if (rc == 0)
+		rc = open_locked(n, flags);
+	mutex_unlock(&n->lock);
 	if (rc < 0)
 		return rc;
-	n->opens++;
 	f->flags = flags;
 	f->node = steal(&n);
 	*out = steal(&f);
@@ -60,12 +79,24 @@ void posix_close(struct file *f)
 	bool reap;
 
 	mutex_lock(&n->lock);
+	if (n->opens == 1)
+		gaps_close(n);
 	reap = --n->opens == 0 && n->row.nlink == 0 && !n->dead;
 	mutex_unlock(&n->lock);
 	if (reap)
 		node_reap(n->v, n->hash.key);
 	node_put(n);
 	mem_free(f);
+}
+
+void posix_abandon(struct file *f)
+{
+	struct node *n = f->node;
+
+	mutex_lock(&n->lock);
+	gaps_leave(n);
+	mutex_unlock(&n->lock);
+	posix_close(f);
 }
 
 uint64_t posix_file_ino(const struct file *f)
@@ -98,8 +129,10 @@ ssize_t posix_read(struct file *f, void *buf, size_t len, uint64_t off)
 	struct node *n = f->node;
 	uint64_t size;
 	bool dir;
-	int rc;
+	int rc = volume_alive(n->v);
 
+	if (rc < 0)
+		return rc;
 	mutex_lock(&n->lock);
 	size = n->row.size;
 	dir = S_ISDIR(n->row.mode);
@@ -142,22 +175,29 @@ static int write_locked(struct file *f, const void *buf, size_t len,
 		return -EFBIG;
 	rc = cache_write(n->v->cache, n->hash.key, n->row.size, off, buf, len,
 			 done);
-	if (*done > 0)
+	if (*done > 0) {
+		gaps_wrote(n, n->row.size, off, off + *done);
 		wrote(f, off + *done);
+	}
 	return rc;
 }
 
 /* Takes room and waits for the dirty limit, but not for what will not end: a
- * full pool. */
+ * full pool, or one that nothing can be written to. */
 static int admit(struct volume *v, size_t len)
 {
 	uint64_t now = clock_mono_ns(), deadline = now + THROTTLE_NS;
 	int rc = space_take(v, len);
 
 	while (rc == 0 && now < deadline && cache_over_limit(v->cache)) {
+		rc = writeback_failing(v);
+		if (rc < 0)
+			break;
 		cache_throttle(v->cache, now + THROTTLE_LOOK_NS);
 		now = clock_mono_ns();
-		rc = space_take(v, 0);
+		rc = volume_alive(v);
+		if (rc == 0)
+			rc = space_take(v, 0);
 	}
 	return rc;
 }
@@ -206,11 +246,14 @@ int posix_fsync(struct file *f, bool datasync)
 	struct node *n = f->node;
 	struct volume *v = n->v;
 	uint64_t seq;
-	int rc;
+	int rc = volume_alive(v);
 
-	if (v->read_only)
-		return 0;
+	if (rc < 0 || v->read_only)
+		return rc;
 	service_make_room(v);
+	mutex_lock(&n->lock);
+	gaps_close(n);
+	mutex_unlock(&n->lock);
 	rc = writeback_run(v, n->hash.key, UINT64_MAX);
 	if (rc == 0 && (!datasync || size_waits(n)))
 		rc = node_flush_attr(n);
@@ -226,7 +269,11 @@ int posix_fsync(struct file *f, bool datasync)
 int posix_flush(struct file *f)
 {
 	struct node *n = f->node;
+	int rc = volume_alive(n->v);
 
+	if (rc < 0)
+		return rc;
 	MUTEX_GUARD(&n->lock);
+	gaps_close(n);
 	return write_error(n);
 }

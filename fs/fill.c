@@ -4,7 +4,8 @@
  *
  * Rows are copied under the index lock; reading happens without it. A segment
  * may meanwhile be sealed, moved or removed: a failed read looks the rows up
- * once more before it is believed (C5).
+ * once more before it is believed (C5), for each place that fails. Segments
+ * that leave memory one after another may do so in every pass.
  */
 #include "fs/volume_impl.h"
 
@@ -14,7 +15,9 @@
 #include "base/mem.h"
 
 /* A 4 MiB chunk overwritten in 4 KiB steps has a thousand rows. */
-#define FILL_ROWS 64
+#define FILL_ROWS  64
+#define LOOKS	   2  /* at one place before a failure is believed */
+#define LOOKS_GONE 16 /* before it is believed that a segment is nowhere */
 
 struct fill {
 	struct volume *v;
@@ -22,6 +25,8 @@ struct fill {
 	uint64_t start, end; /* byte range of the chunk in the data */
 	uint8_t *buf;
 	uint64_t at; /* bytes before this are in buf */
+	uint64_t failed_at;
+	unsigned failures; /* there */
 };
 
 struct fill_rows {
@@ -117,13 +122,25 @@ static int fill_pass(struct fill *f, struct fill_rows *rows)
 	return n < FILL_ROWS;
 }
 
+/* What a pass came to; 0 also when the rows have to be looked up again. */
+static int believe(struct fill *f, int rc)
+{
+	unsigned looks = rc == -ENOENT ? LOOKS_GONE : LOOKS;
+
+	if (rc >= 0)
+		return rc;
+	if (f->failed_at != f->at)
+		f->failures = 0;
+	f->failed_at = f->at;
+	return ++f->failures < looks ? 0 : rc;
+}
+
 int64_t fill_chunk(void *volume, uint64_t ino, uint64_t chunk, void *buf)
 {
 	struct volume *v = volume;
 	AUTO_NODE struct node *n = NULL;
 	AUTO_FREE struct fill_rows *rows = mem_alloc(sizeof(*rows));
 	struct fill f = {.v = v, .buf = buf};
-	unsigned failures = 0;
 	int rc = rows ? node_get(v, ino, &n) : -ENOMEM;
 
 	if (rc < 0)
@@ -133,13 +150,11 @@ int64_t fill_chunk(void *volume, uint64_t ino, uint64_t chunk, void *buf)
 	 */
 	f.data = atomic_load(&n->data);
 	f.start = f.at = chunk * v->chunk_bytes;
-	f.end = f.start + v->chunk_bytes;
-	if (f.data == 0)
+	f.end = MIN(f.start + v->chunk_bytes, atomic_load(&n->cut_from));
+	if (f.data == 0 || f.end <= f.start)
 		return 0;
 	do {
-		rc = fill_pass(&f, rows);
-		if (rc < 0 && ++failures < 2)
-			rc = 0;
+		rc = believe(&f, fill_pass(&f, rows));
 	} while (rc == 0);
 	if (rc < 0)
 		log_event(LOG_LVL_ERROR, "read_failed",

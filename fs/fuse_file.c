@@ -16,9 +16,6 @@
 #include "base/workq.h"
 #include "fs/volume_impl.h"
 
-/* With less room left writes go through at once, to tell of ENOSPC. */
-#define NEARLY_FULL_BYTES (64u << 20)
-
 static struct fuse_handle *handle_of(const struct fuse_file_info *fi)
 {
 	return (struct fuse_handle *)(uintptr_t)fi->fh;
@@ -54,14 +51,6 @@ static int engine_flags(const struct fuse_mount *m,
 	return flags;
 }
 
-static bool nearly_full(struct volume *v)
-{
-	struct pool_space s;
-
-	space_get(v, &s);
-	return s.free_bytes < NEARLY_FULL_BYTES;
-}
-
 /* Opens and fills fi. */
 static int open_inode(struct fuse_mount *m, uint64_t ino,
 		      struct fuse_file_info *fi)
@@ -72,7 +61,8 @@ static int open_inode(struct fuse_mount *m, uint64_t ino,
 	if (!h)
 		return -ENOMEM;
 	h->writes = writes(fi->flags);
-	fi->direct_io = h->writes && nearly_full(m->v);
+	/* Then writes go through at once, to tell of ENOSPC. */
+	fi->direct_io = h->writes && space_nearly_full(m->v);
 	rc = posix_open(m->v, ino, engine_flags(m, fi), &h->file);
 	if (rc < 0)
 		return rc;

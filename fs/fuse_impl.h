@@ -7,6 +7,7 @@
  * fuse_ops.c    requests about inodes and names
  * fuse_file.c   requests about open files
  * fuse_dir.c    listing of directories
+ * fuse_ioctl.c  shutdown
  * fuse_pages.c  the page collector
  *
  * Every handler decodes, calls one posix_* function and replies; it keeps no
@@ -102,6 +103,11 @@ void fuse_dir_release(fuse_req_t req, fuse_ino_t ino,
 		      struct fuse_file_info *fi);
 void fuse_dir_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 		    struct fuse_file_info *fi);
+
+/* fuse_ioctl.c */
+void fuse_ioctl_any(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
+		    struct fuse_file_info *fi, unsigned flags, const void *in,
+		    size_t in_size, size_t out_size);
 
 extern const struct fuse_lowlevel_ops fuse_ops_table;
 extern const struct fuse_custom_io fuse_wire_io;

@@ -8,8 +8,15 @@
  *                          requests fails with ENODEV, the loop returns
  *   signal                 the thread "signals" has fusermount3 unmount it,
  *                          and it goes on as above
- *   signal, but in use     the same thread detaches it (lazy unmount), lets
- *                          the collector bring in the pages, and ends the loop
+ *   signal, but in use     the same thread lets the collector bring in the
+ *                          pages, and ends the loop; then it is detached
+ *   kill -9                the kernel fails all requests as /dev/fuse is
+ *                          closed, but not while the collector waits in the
+ *                          kernel for pages: its thread, which keeps
+ *                          /dev/fuse and the locks of the folders, is freed
+ *                          when somebody forces an unmount
+ *                          (fuse_unmount_force). That is why it stays
+ *                          attached to the end, where it can be found.
  *
  * libfuse's loop waits on a semaphore in the main thread and looks at the
  * session's end only when that wait is interrupted; a signal just before the
@@ -102,8 +109,6 @@ static void end_mount(struct fuse_mount *m)
 	if (rc == 0 && !fuse_mounts_shared(m->major, m->minor))
 		return; /* the loop ends by itself */
 	log_event(LOG_LVL_WARN, "ended_in_use", "rc=%s", err_name(rc));
-	if (rc < 0)
-		rc = fuse_unmount(m->mountpoint, true, true);
 	m->detached = rc == 0;
 	rc = fuse_pages_collect(m->pages);
 	if (rc < 0)

@@ -7,8 +7,8 @@
  *   fuse_mount_free   gives back what is left; unmounts if need be
  *
  * SIGTERM, SIGINT and SIGHUP unmount cleanly. Where programs still use the
- * file system then, it is taken out of the name space, what they have written
- * so far is brought in, and they get errors from there on.
+ * file system then, what they have written so far is brought in, it is taken
+ * out of the name space, and they get errors from there on.
  *
  * One thread calls these, the one that signals may interrupt: the process's
  * main thread. The volume is borrowed; closing it is the caller's business,

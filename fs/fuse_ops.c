@@ -451,4 +451,5 @@ const struct fuse_lowlevel_ops fuse_ops_table = {
 	.readdirplus = fuse_dir_read_plus,
 	.releasedir = fuse_dir_release,
 	.fsyncdir = fuse_dir_fsync,
+	.ioctl = fuse_ioctl_any,
 };

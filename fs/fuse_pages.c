@@ -50,8 +50,11 @@ void fuse_pages_free(struct fuse_pages *p)
 	if (!p)
 		return;
 	workq_free(p->thread);
-	while ((h = TAILQ_FIRST(&p->open)))
-		fuse_pages_remove(p, h);
+	while ((h = TAILQ_FIRST(&p->open))) {
+		TAILQ_REMOVE(&p->open, h, link);
+		posix_abandon(h->file);
+		mem_free(h);
+	}
 	mutex_destroy(&p->lock);
 	mem_free(p);
 }

@@ -21,4 +21,11 @@
  */
 int fuse_unmount(const char *mountpoint, bool lazy, bool quiet) MUST_USE;
 
+/*
+ * Of a mount whose daemon was killed: takes it out of the name space, and all
+ * that still waits for an answer fails, a thread of that daemon too. minor: of
+ * the mount's device. 0, or why it could not be taken out.
+ */
+int fuse_unmount_force(const char *mountpoint, unsigned minor) MUST_USE;
+
 #endif

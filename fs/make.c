@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rnd.h"
+#include "backend/pool_lease.h"
 #include "fs/volume_impl.h"
 
 static int insert_root(struct index *ix, uint32_t uid, uint32_t gid)
@@ -113,6 +114,9 @@ int volume_make(const struct pool_create_options *o, uint32_t uid, uint32_t gid,
 		rc = store_new(v->pool, &v->store);
 	if (rc == 0)
 		rc = pool_begin_epoch(v->pool);
+	/* So that its object is there also when a folder is full one day. */
+	if (rc == 0)
+		rc = pool_lease_begin(v->pool, false, diag);
 	if (rc == 0)
 		rc = make_index(v, uid, gid, diag);
 	if (rc == 0)
@@ -128,6 +132,8 @@ int volume_make(const struct pool_create_options *o, uint32_t uid, uint32_t gid,
 	store_free(v->store);
 	if (v->local.folder)
 		local_close(&v->local);
+	if (v->pool)
+		pool_lease_release(v->pool);
 	pool_close(v->pool);
 	mem_free(v);
 	return rc;

@@ -130,6 +130,8 @@ int posix_lookup(struct volume *v, uint64_t parent, const char *name,
 	int rc = names_check(name);
 
 	if (rc > 0)
+		rc = volume_alive(v);
+	if (rc == 0)
 		rc = names_find(v, parent, name, &d);
 	return rc < 0 ? rc : posix_getattr(v, d.ino, out);
 }
@@ -137,8 +139,10 @@ int posix_lookup(struct volume *v, uint64_t parent, const char *name,
 int posix_readlink(struct volume *v, uint64_t ino, struct bytes *target)
 {
 	struct inode_row row;
-	int rc;
+	int rc = volume_alive(v);
 
+	if (rc < 0)
+		return rc;
 	index_lock(v->ix);
 	rc = inode_get(v->ix, ino, &row);
 	if (rc == 0 && !S_ISLNK(row.mode))

@@ -18,9 +18,14 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/must.h"
+#include "base/mutant.h"
+#include "fs/gaps.h"
+#include "fs/truncate.h"
 #include "fs/volume_impl.h"
 
-#define NODES_IDLE 4096
+#define NODES_IDLE LIMIT(4096, 3)
+#define SUM_ROWS   2048 /* in one hold of the index lock */
 
 int node_table_init(struct volume *v)
 {
@@ -64,6 +69,11 @@ static struct node *peek_locked(struct volume *v, uint64_t ino)
 	return n;
 }
 
+struct node *node_ref_locked(struct node *n)
+{
+	return peek_locked(n->v, n->hash.key);
+}
+
 struct node *node_peek(struct volume *v, uint64_t ino)
 {
 	MUTEX_GUARD(&v->nodes_lock);
@@ -79,6 +89,7 @@ static struct node *node_new(struct volume *v, uint64_t seq)
 	n->v = v;
 	n->refs = 1;
 	n->seq = seq;
+	atomic_store(&n->cut_from, UINT64_MAX);
 	mutex_init(&n->lock);
 	return n;
 }
@@ -87,12 +98,15 @@ static struct node *node_new(struct volume *v, uint64_t seq)
 static int node_load(struct volume *v, uint64_t ino, struct node **out)
 {
 	struct node *n = node_new(v, 0);
+	uint64_t border = UINT64_MAX;
 	int rc;
 
 	if (!n)
 		return -ENOMEM;
 	index_lock(v->ix);
 	rc = inode_get(v->ix, ino, &n->row);
+	if (rc == 0)
+		rc = truncate_border(v, n->row.data, &border);
 	/* Its newest change may still be in the open record. */
 	n->seq = index_seq(v->ix) + (index_pending(v->ix) > 0);
 	index_unlock(v->ix);
@@ -101,6 +115,7 @@ static int node_load(struct volume *v, uint64_t ino, struct node **out)
 		return rc;
 	}
 	atomic_store(&n->data, n->row.data);
+	atomic_store(&n->cut_from, border);
 	n->index_size = n->row.size;
 	*out = n;
 	return 0;
@@ -252,7 +267,8 @@ int node_store(struct node *n, const struct inode_row *row)
 {
 	struct inode_row r = *row;
 
-	if (S_ISREG(r.mode))
+	MUST(!S_ISREG(r.mode) || n->index_size <= r.size); /* C11 */
+	if (S_ISREG(r.mode) && !MUTANT(SIZE_BEFORE_EXTENTS))
 		r.size = n->index_size;
 	return inode_update(n->v->ix, &r);
 }
@@ -264,7 +280,8 @@ void node_changed(struct node *n, const struct inode_row *row, uint64_t seq)
 	atomic_store(&n->data, row->data);
 	/* A size that waits for no data any more still has to be written. */
 	atomic_store(&n->dirty_attr,
-		     S_ISREG(row->mode) && row->size != n->index_size &&
+		     S_ISREG(row->mode) && n->gaps.n == 0 &&
+			     row->size != n->index_size &&
 			     cache_dirty_bytes(n->v->cache, n->hash.key) == 0);
 	node_settle(n);
 }
@@ -292,7 +309,8 @@ void node_settle(struct node *n)
 	bool dirty = n->dirty_attr || n->row.size != n->index_size;
 
 	if (S_ISREG(n->row.mode))
-		dirty |= cache_dirty_bytes(n->v->cache, n->hash.key) > 0;
+		dirty |= n->loose ||
+			 cache_dirty_bytes(n->v->cache, n->hash.key) > 0;
 	else
 		dirty = n->dirty_attr;
 	hold(n, dirty && !n->dead);
@@ -306,37 +324,51 @@ void node_settle(struct node *n)
 static uint64_t safe_size(struct node *n)
 {
 	struct cache *c = n->v->cache;
+	uint64_t size = n->index_size;
 
 	if (cache_dirty_bytes(c, n->hash.key) == 0)
-		return n->row.size;
-	if (n->cut_ns && n->cut_size > n->index_size &&
-	    cache_stored(c, n->hash.key, n->cut_ns))
-		return n->cut_size;
-	return n->index_size;
+		size = n->row.size;
+	else if (n->cut_ns && n->cut_size > n->index_size &&
+		 cache_stored(c, n->hash.key, n->cut_ns))
+		size = n->cut_size;
+	return MAX(n->index_size, MIN(size, gaps_first(n)));
+}
+
+/* Nothing is beyond the index's size any more. */
+static bool is_settled(const struct node *n, uint64_t size)
+{
+	return n->loose && n->gaps.n == 0 && size == n->row.size;
 }
 
 int node_flush_attr(struct node *n)
 {
 	struct volume *v = n->v;
 	uint64_t before, size, seq;
+	bool settled;
 	int rc;
 
 	MUTEX_GUARD(&n->lock);
 	before = n->index_size;
 	size = safe_size(n);
-	if (n->dead || (!n->dirty_attr && size == before))
+	settled = is_settled(n, size);
+	if (n->dead || (!n->dirty_attr && size == before && !settled))
 		return 0;
 	rc = index_begin(v->ix);
 	if (rc < 0)
 		return rc;
 	seq = commit_open_seq(v->commit);
 	n->index_size = size;
-	rc = index_end(v->ix, node_store(n, &n->row));
-	if (rc == 0)
-		node_changed(n, &n->row, seq);
-	else
+	rc = node_store(n, &n->row);
+	if (rc == 0 && settled)
+		rc = gaps_forget(n);
+	rc = index_end(v->ix, rc);
+	if (rc < 0) {
 		n->index_size = before;
-	return rc;
+		return rc;
+	}
+	n->loose &= !settled;
+	node_changed(n, &n->row, seq);
+	return 0;
 }
 
 /* Some dirty node after another; nodes_lock is not held on return. */
@@ -375,21 +407,27 @@ int node_flush_attrs(struct volume *v)
 	return rc;
 }
 
-/* No one else changes nodes meanwhile, but for their dirtiness. */
-int node_list_dirty(struct volume *v, uint64_t **out, size_t *n_out)
+/*
+ * Nobody else changes rows below the border meanwhile, so the index lock need
+ * not be held all the time.
+ */
+static int sum_bytes(struct node *n)
 {
-	struct hnode *h;
-	size_t n = 0;
+	struct index *ix = n->v->ix;
+	uint64_t end = MIN(n->row.size, atomic_load(&n->cut_from));
+	uint64_t off = 0, sum = 0;
+	int rc;
 
-	MUTEX_GUARD(&v->nodes_lock);
-	for (h = htab_first(&v->nodes); h; h = htab_next(&v->nodes, h))
-		n++;
-	*out = mem_calloc(n + 1, sizeof(**out));
-	*n_out = 0;
-	for (h = htab_first(&v->nodes); *out && h; h = htab_next(&v->nodes, h))
-		if (container_of(h, struct node, hash)->holds_ref)
-			(*out)[(*n_out)++] = h->key;
-	return *out ? 0 : -ENOMEM;
+	do {
+		index_lock(ix);
+		rc = extent_sum(ix, n->row.data, end, SUM_ROWS, &off, &sum);
+		index_unlock(ix);
+	} while (rc == 0);
+	if (rc < 0)
+		return rc;
+	n->stored_bytes = sum;
+	n->stored_known = true;
+	return 0;
 }
 
 int node_bytes(struct node *n, uint64_t *out)
@@ -400,13 +438,12 @@ int node_bytes(struct node *n, uint64_t *out)
 	*out = 0;
 	if (!S_ISREG(n->row.mode) || n->row.size == 0)
 		return 0;
-	if (!n->stored_known) {
-		index_lock(v->ix);
-		rc = extent_bytes(v->ix, n->row.data, &n->stored_bytes);
-		index_unlock(v->ix);
-		n->stored_known = rc == 0;
-	}
-	*out = n->stored_bytes + cache_dirty_bytes(v->cache, n->hash.key);
+	if (!n->stored_known)
+		rc = sum_bytes(n);
+	if (rc == 0)
+		*out = MIN(n->row.size,
+			   n->stored_bytes +
+				   cache_dirty_bytes(v->cache, n->hash.key));
 	return rc;
 }
 
@@ -433,6 +470,8 @@ static int delete_inode(struct node *n)
 
 	if (rc == 0)
 		rc = data_drop(n->v, n->row.data);
+	if (rc == 0 && n->loose)
+		rc = gaps_forget(n);
 	return rc;
 }
 
@@ -467,12 +506,32 @@ static int reap_op(struct node *n)
 	return index_end(ix, rc);
 }
 
+/* The job of an inode that is gone. */
+static int drop_orphan(struct volume *v, uint64_t ino)
+{
+	struct queue_row job;
+	int rc = index_begin(v->ix);
+
+	if (rc < 0)
+		return rc;
+	rc = queue_find(v->ix, QUEUE_ORPHAN, ino, &job);
+	if (rc == 0)
+		rc = queue_remove(v->ix, job.id);
+	rc = index_end(v->ix, rc);
+	return rc == -ENOENT ? 0 : rc;
+}
+
 void node_reap(struct volume *v, uint64_t ino)
 {
 	AUTO_NODE struct node *n = NULL;
 	int rc = node_get(v, ino, &n);
 
+	if (rc == -ENOENT)
+		rc = drop_orphan(v, ino);
 	if (rc < 0)
+		log_event(LOG_LVL_WARN, "orphan_stays", "ino=%llu rc=%s",
+			  (unsigned long long)ino, err_name(rc));
+	if (!n)
 		return;
 	MUTEX_GUARD(&n->lock);
 	if (n->dead || n->row.nlink > 0 || n->opens > 0)

@@ -11,8 +11,7 @@
  *
  * Lock order: node locks in ascending inode order -> index lock. A node's
  * lock may be held while waiting for nothing slower than the index lock and
- * the cache (one exception: a shrinking truncate works off its rows in several
- * operations).
+ * the cache.
  */
 #ifndef MENDFS_FS_NODE_H
 #define MENDFS_FS_NODE_H
@@ -23,6 +22,7 @@
 #include <sys/queue.h>
 
 #include "base/htab.h"
+#include "base/ranges.h"
 #include "base/sync.h"
 #include "fs/posix.h"
 #include "meta/rows.h"
@@ -55,14 +55,26 @@ struct node {
 				   without the lock to find candidates */
 	bool holds_ref;		/* one ref because of dirtiness */
 	enum eattr_known eattrs;
-	bool stored_known;     /* stored_bytes is what the index says */
+	bool stored_known;     /* stored_bytes is what the index says, and
+				  follows what operations change */
 	uint64_t stored_bytes; /* visible bytes in extents */
 	bool dead;	       /* deleted: every operation answers -ENOENT */
 	int wb_error;	       /* write-back failed: every fsync fails until the
 				  data is safe */
+	uint64_t wb_failed_ns; /* when it did last */
 	/* row.data for fills: a write may fill, under the lock. It changes
 	 * before the cache is told to forget what the old one held. */
 	atomic_uint_least64_t data;
+	/* From here on all is a hole, though rows may say otherwise: a large
+	 * cut is under way (truncate.c). UINT64_MAX: none is. For fills, too.
+	 */
+	atomic_uint_least64_t cut_from;
+	/* gaps.c: what may still be on its way below the size */
+	struct ranges gaps;
+	atomic_bool has_gaps;
+	atomic_uint_least64_t gaps_ns; /* since when */
+	bool gaps_left;	  /* they will never be filled */
+	bool loose;	  /* there is a QUEUE_LOOSE job */
 	/* order of entering write-back results, see writeback.c */
 	uint64_t wb_issued, wb_done; /* under the write-back lock */
 };
@@ -84,6 +96,8 @@ void node_adopted(struct node *n, bool kept);
 /* Only if it is in memory already; NULL otherwise. */
 struct node *node_peek(struct volume *v, uint64_t ino);
 struct node *node_ref(struct node *n);
+/* [nodes_lock] The same for one in the table. */
+struct node *node_ref_locked(struct node *n);
 void node_put(struct node *n);
 static inline void node_auto_put_(struct node **n)
 {
@@ -105,7 +119,10 @@ int node_store(struct node *n, const struct inode_row *row) MUST_USE;
 /* [lock] After a kept operation that stored `row`. */
 void node_changed(struct node *n, const struct inode_row *row, uint64_t seq);
 
-/* [lock] Visible bytes, those on their way included: for st_blocks. */
+/*
+ * [lock] Visible bytes, those on their way included: for st_blocks. Dirty bytes
+ * count beside those they will take the place of, but never beyond the size.
+ */
 int node_bytes(struct node *n, uint64_t *out) MUST_USE;
 
 /* [lock] Its times (or in-memory size) changed only in memory. */
@@ -122,7 +139,8 @@ void node_settle(struct node *n);
 int node_unname(struct node *n) MUST_USE;
 /* [lock] After a kept operation in which node_unname deleted it. */
 void node_bury(struct node *n);
-/* Deletes an orphan that nobody needs any more (last close). */
+/* Deletes an orphan if nobody needs it any more: after the last close, or one
+ * that could not be deleted then. */
 void node_reap(struct volume *v, uint64_t ino);
 
 /* Attributes as stat shows them; data_bytes: what st_blocks counts. */

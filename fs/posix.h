@@ -149,13 +149,18 @@ int posix_open(struct volume *v, uint64_t ino, int flags,
 	       struct file **out) MUST_USE;
 /* The last close of an inode without names deletes it. */
 void posix_close(struct file *f);
+/*
+ * Closes what its user has not closed and cannot write to any more: what was
+ * on its way to here is lost, and the file ends before the first gap.
+ */
+void posix_abandon(struct file *f);
 uint64_t posix_file_ino(const struct file *f);
 /* Up to len bytes; fewer at the end of the file only. */
 ssize_t posix_read(struct file *f, void *buf, size_t len,
 		   uint64_t off) MUST_USE;
 /*
- * All of len, or an error and then possibly a part of it. O_APPEND: off is
- * ignored. Throttled by the dirty limit; -ENOSPC when the pool has no room
+ * All of len; or fewer bytes, the first ones, where an error came after them; or
+ * the error, and nothing was taken. O_APPEND: off is ignored. Throttled by the dirty limit; -ENOSPC when the pool has no room
  * for it: what was accepted is never refused later for lack of space.
  */
 ssize_t posix_write(struct file *f, const void *buf, size_t len,

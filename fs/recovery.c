@@ -5,8 +5,8 @@
  *   1 find and unlock the pool                     pool_open
  *   2 the newest superblock whose manifest can be read is put in force
  *   3 judge what may be done                       pool_judge
- *   4 compare with this machine's high-water mark
- *   5 begin an epoch (claims only)                 pool_begin_epoch
+ *   4 compare with this machine's high-water mark, again after 6
+ *   5 begin an epoch (claims only), take the lease begin
  *   6 bring the local index to the manifest, replay the journal of the
  *     manifest's epoch
  *   7 stripe the journaled segments found open, finish cut jobs
@@ -25,8 +25,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/mutant.h"
+#include "base/osfile.h"
 #include "base/rnd.h"
+#include "backend/pool_lease.h"
 #include "backend/store.h"
+#include "fs/gaps.h"
 #include "fs/inspect.h"
 #include "fs/volume_impl.h"
 #include "meta/manifest.h"
@@ -35,6 +39,7 @@ struct recovery {
 	struct volume *v;
 	const struct volume_options *o;
 	struct diag *diag;
+	struct diag note; /* what is to be told though it goes well */
 	struct manifest manifest;
 	uint8_t manifest_hash[32];
 	bool clean; /* the local index is exactly the manifest's state */
@@ -60,12 +65,13 @@ static bool resolve(const char *path, char out[PATH_MAX], bool *exists)
 {
 	AUTO_FREE char *part = mem_strdup(path);
 	char *slash;
+	int rc;
 
 	*exists = true;
-	while (part && !realpath(part, out)) {
+	while (part && (rc = os_realpath(part, out)) < 0) {
 		*exists = false;
 		slash = strrchr(part, '/');
-		if (errno != ENOENT || !part[0] || strcmp(part, ".") == 0)
+		if (rc != -ENOENT || !part[0] || strcmp(part, ".") == 0)
 			return false;
 		if (!slash)
 			strcpy(part, ".");
@@ -83,7 +89,7 @@ static int check_place(const char *what, const char *path,
 	bool exists;
 
 	if (!path || !folder || !resolve(path, a, &exists) ||
-	    !realpath(folder, b))
+	    os_realpath(folder, b) < 0)
 		return 0;
 	if (lies_in(a, b))
 		return diag_fail(diag, -ERR_NESTED,
@@ -125,8 +131,10 @@ static int find_pool(struct recovery *r)
 		.pass_len = o->pass_len,
 		.read_only = o->read_only,
 	};
+	int rc = pool_open(&po, &r->note, &r->v->pool);
 
-	return pool_open(&po, r->diag, &r->v->pool);
+	return rc < 0 ? diag_fail(r->diag, rc, "%s", diag_text(&r->note, rc))
+		      : 0;
 }
 
 /*
@@ -145,13 +153,33 @@ static int go_back(struct recovery *r, const struct superblock *sb, int why)
 	return pool_adopt(r->v->pool, sb);
 }
 
+/* The newest; but for a deliberate bug, which counts folders. */
+static unsigned first_candidate(struct pool *p, struct superblock *sb)
+{
+	unsigned first = 0, most = 0;
+
+	for (unsigned i = 0;
+	     MUTANT(SUPERBLOCK_BY_MAJORITY) && pool_candidate(p, i, sb) == 0;
+	     i++) {
+		unsigned n = 0;
+
+		for (unsigned j = 0; j < p->n; j++)
+			n += p->member[j].sb_gen == sb->generation;
+		if (n > most)
+			first = i;
+		most = MAX(most, n);
+	}
+	return first;
+}
+
 static int load_manifest(struct recovery *r)
 {
 	struct pool *p = r->v->pool;
 	struct superblock *sb = mem_alloc(sizeof(*sb));
+	unsigned newest = sb ? first_candidate(p, sb) : 0;
 	int rc = -ENOMEM, first = 0;
 
-	for (unsigned i = 0; sb; i++) {
+	for (unsigned i = newest; sb; i++) {
 		rc = pool_candidate(p, i, sb);
 		if (rc < 0)
 			break;
@@ -160,7 +188,8 @@ static int load_manifest(struct recovery *r)
 					     &r->manifest, r->manifest_hash)
 			     : -ERR_CORRUPT;
 		if (rc == 0) {
-			rc = i == 0 ? pool_adopt(p, sb) : go_back(r, sb, first);
+			rc = i == newest ? pool_adopt(p, sb)
+					 : go_back(r, sb, first);
 			break;
 		}
 		log_event(LOG_LVL_WARN, "manifest_unreadable",
@@ -192,29 +221,63 @@ static int judge(struct recovery *r)
 	return 0;
 }
 
-/* Does the pool hold the last checkpoint that this machine knows of? */
+static int fail_older(struct recovery *r)
+{
+	return diag_fail(
+		r->diag, -ERR_ROLLBACK,
+		"the pool is older than what was acknowledged on this machine "
+		"(epoch %llu): its folders were restored from a backup, or "
+		"newer folders are missing; attach them, or accept the loss "
+		"with -o accept_rollback",
+		(unsigned long long)r->v->local_state.mark_epoch);
+}
+
+static bool is_marked(const struct recovery *r)
+{
+	return r->v->local_state.mark_epoch != 0 && !r->o->accept_rollback;
+}
+
+static bool is_mark_epoch(const struct recovery *r, const uint8_t id[16])
+{
+	return memcmp(id, r->v->local_state.mark_epoch_id, 16) == 0;
+}
+
+/*
+ * Does the pool know the last mount that this machine knows of? What that one
+ * acknowledged is in the checkpoint of each later one.
+ */
 static int check_mark(struct recovery *r)
 {
 	const struct local_state *s = &r->v->local_state;
 	const struct superblock *sb = &r->v->pool->sb;
 	bool known = false;
 
-	if (s->mark_epoch == 0 || r->o->accept_rollback)
+	if (!is_marked(r))
 		return 0;
 	for (unsigned i = 0; i < sb->epochs && !known; i++)
-		known = memcmp(sb->epoch[i].id, s->mark_epoch_id, 16) == 0;
+		known = is_mark_epoch(r, sb->epoch[i].id);
 	if (sb->epochs > 0 &&
 	    sb->epoch[sb->epochs - 1].number > s->mark_epoch + SB_EPOCHS)
 		known = true;
 	/* Numbers of records never fall, not from epoch to epoch either. */
-	if (known && r->manifest.seq >= s->mark_seq)
+	if (known && (is_mark_epoch(r, r->manifest.epoch_id) ||
+		      r->manifest.seq >= s->mark_seq))
 		return 0;
-	return diag_fail(r->diag, -ERR_ROLLBACK,
-			 "the pool is older than what was acknowledged on this "
-			 "machine (epoch %llu): its folders were restored from "
-			 "a backup, or newer folders are missing; attach them, "
-			 "or accept the loss with -o accept_rollback",
-			 (unsigned long long)s->mark_epoch);
+	return fail_older(r);
+}
+
+/*
+ * The same within one mount, once the journal was read. A journal that itself
+ * says that something is lost has been damaged, which is another matter.
+ */
+static int check_mark_seq(struct recovery *r)
+{
+	uint64_t last = MAX(r->manifest.seq, r->scan.last_seq);
+
+	if (!is_marked(r) || !is_mark_epoch(r, r->manifest.epoch_id) ||
+	    r->scan.lost || last >= r->v->local_state.mark_seq)
+		return 0;
+	return fail_older(r);
 }
 
 static int open_local(struct recovery *r)
@@ -320,7 +383,8 @@ static int replay(struct recovery *r)
 	/* Members may have died since judge() counted them: what they alone
 	 * know must not be taken for never written (C6). */
 	if (!v->read_only && !r->o->accept_rollback &&
-	    r->scan.heard < v->pool->n - v->pool->geo.m)
+	    r->scan.heard < v->pool->n - v->pool->geo.m &&
+	    !MUTANT(EPOCH_WITH_TOO_FEW))
 		return diag_fail(
 			r->diag, -ERR_TOO_FEW,
 			"the journal could be read on %u of %u folders "
@@ -393,22 +457,6 @@ static int seal_entered(struct volume *v)
 	}
 }
 
-static int reap_orphans(struct volume *v)
-{
-	struct queue_row job = {0};
-	int rc;
-
-	for (;;) {
-		index_lock(v->ix);
-		rc = queue_next(v->ix, job.id, &job);
-		index_unlock(v->ix);
-		if (rc < 0)
-			return rc == -ENOENT ? 0 : rc;
-		if (job.kind == QUEUE_ORPHAN)
-			node_reap(v, job.a);
-	}
-}
-
 static int settle(struct recovery *r)
 {
 	struct volume *v = r->v;
@@ -417,9 +465,9 @@ static int settle(struct recovery *r)
 	if (rc == 0)
 		rc = jseg_seal_restored(v->js);
 	if (rc == 0)
-		rc = reap_orphans(v);
+		rc = gaps_recover(v);
 	if (rc == 0)
-		rc = service_run_queue(v);
+		rc = service_run_queue(v); /* orphans too: nothing is open */
 	if (rc == 0)
 		rc = service_checkpoint(v, NULL, NULL);
 	if (rc < 0)
@@ -429,10 +477,20 @@ static int settle(struct recovery *r)
 	return 0;
 }
 
+/* Nothing is acknowledged that a host might not find that has taken over. */
+static int may_acknowledge(void *pool)
+{
+	return pool_lease_check(pool);
+}
+
 static int start_journal(struct recovery *r)
 {
 	struct volume *v = r->v;
-	struct journal_options jo = {.pool = v->pool};
+	struct journal_options jo = {
+		.pool = v->pool,
+		.file_min = r->o->journal_file_bytes,
+		.file_max = r->o->journal_file_bytes,
+	};
 	struct checkpoint_stats st;
 	int rc;
 
@@ -443,6 +501,7 @@ static int start_journal(struct recovery *r)
 	if (rc < 0)
 		return diag_fail(r->diag, rc, "no journal can be started: %s",
 				 err_text(rc));
+	commit_set_gate(v->commit, may_acknowledge, v->pool);
 	commit_set_journal(v->commit, v->journal);
 	checkpoint_set_journal(v->checkpoint, v->journal);
 	checkpoint_get_stats(v->checkpoint, &st);
@@ -482,6 +541,28 @@ static int make_commit(struct recovery *r)
 	return rc < 0 ? rc : checkpoint_new(&co, &v->checkpoint);
 }
 
+/*
+ * From here on the lease is renewed, however long recovery takes, and nobody
+ * else begins.
+ */
+static int begin(struct recovery *r)
+{
+	struct pool *p = r->v->pool;
+	int rc = pool_begin_epoch(p);
+
+	if (rc == -ERR_IN_USE)
+		return diag_fail(r->diag, rc,
+				 "the pool is being mounted by another host at "
+				 "this moment; try again");
+	if (rc < 0)
+		return diag_fail(r->diag, rc,
+				 "too few folders take the claim of a new "
+				 "mount: %s; look at their disks and the log, "
+				 "or mount with -o ro",
+				 err_text(rc));
+	return pool_lease_begin(p, r->o->degraded, r->diag);
+}
+
 static int recover(struct recovery *r)
 {
 	struct volume *v = r->v;
@@ -501,13 +582,15 @@ static int recover(struct recovery *r)
 	if (rc == 0)
 		rc = open_local(r);
 	if (rc == 0 && !v->read_only)
-		rc = pool_begin_epoch(v->pool);
+		rc = begin(r);
 	if (rc == 0)
 		rc = open_index(r);
 	if (rc == 0)
 		rc = make_engine(r);
 	if (rc == 0)
 		rc = replay(r);
+	if (rc == 0)
+		rc = check_mark_seq(r);
 	if (rc == 0)
 		rc = check_reachable(r);
 	return rc < 0 ? rc : make_commit(r);
@@ -525,6 +608,8 @@ int recovery_open(struct volume *v, const struct volume_options *o,
 		rc = settle(&r);
 	if (rc == 0 && !v->read_only)
 		rc = start_journal(&r);
+	if (rc == 0 && r.note.text[0])
+		diag_fail(diag, 0, "%s", r.note.text);
 	manifest_release(&r.manifest);
 	return rc;
 }

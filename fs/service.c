@@ -13,11 +13,22 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "fs/gaps.h"
 #include "fs/volume_impl.h"
+
+/* By then a kernel has handed on what was written before (30 s to begin, and a
+ * throttled request waits as long). */
+#define GAPS_NS 120000000000ULL
 
 #define TICK_MS 500
 
 /* ---- write-back ---- */
+
+/* Nothing more is to be written. */
+static bool is_over(struct volume *v)
+{
+	return volume_alive(v) < 0 || pool_lease_error(v->pool) == -ERR_FENCED;
+}
 
 static void flush_tick(void *arg)
 {
@@ -25,6 +36,8 @@ static void flush_tick(void *arg)
 	uint64_t now = clock_mono_ns();
 	uint64_t before = now > v->commit_ns ? now - v->commit_ns : 0;
 
+	if (is_over(v))
+		return;
 	/* Much is dirty: then age does not matter. */
 	if (atomic_exchange(&v->flush_wanted, false))
 		before = UINT64_MAX;
@@ -45,11 +58,7 @@ void service_want_writeback(void *volume)
 
 /* ---- the queue of large jobs ---- */
 
-/*
- * One step of one job, as its own operation. 1: the job is done, 0: more of it
- * is left.
- */
-static int job_step(struct volume *v, const struct queue_row *job)
+static int step_op(struct volume *v, const struct queue_row *job)
 {
 	struct queue_row row;
 	int rc = index_begin(v->ix);
@@ -76,6 +85,16 @@ static int job_step(struct volume *v, const struct queue_row *job)
 	return rc < 0 ? rc : done;
 }
 
+int service_job_step(struct volume *v, const struct queue_row *job)
+{
+	int rc = commit_blocked(v->commit);
+
+	if (rc == 0)
+		rc = step_op(v, job);
+	commit_maybe(v->commit);
+	return rc;
+}
+
 static int next_job(struct volume *v, uint64_t after, struct queue_row *out)
 {
 	int rc;
@@ -86,6 +105,17 @@ static int next_job(struct volume *v, uint64_t after, struct queue_row *out)
 	return rc;
 }
 
+/* Nodes loaded from now on need not look for a border. */
+static void note_no_cuts(struct volume *v)
+{
+	if (!atomic_load(&v->cuts))
+		return;
+	index_lock(v->ix);
+	if (queue_any(v->ix, QUEUE_TRIM_DATA) == 0)
+		atomic_store(&v->cuts, false);
+	index_unlock(v->ix);
+}
+
 int service_run_queue(struct volume *v)
 {
 	struct queue_row job = {0};
@@ -93,24 +123,28 @@ int service_run_queue(struct volume *v)
 
 	while (rc >= 0) {
 		rc = next_job(v, job.id, &job);
-		if (rc == -ENOENT)
-			return 0;
-		/* Orphans are deleted by their last close or by recovery. */
-		if (rc < 0 || job.kind == QUEUE_ORPHAN)
+		if (rc < 0)
+			break;
+		if (job.kind == QUEUE_ORPHAN) {
+			node_reap(v, job.a);
+			continue;
+		}
+		if (job.kind == QUEUE_LOOSE) /* recovery's */
 			continue;
 		do {
-			rc = commit_blocked(v->commit);
-			if (rc == 0)
-				rc = job_step(v, &job);
-			commit_maybe(v->commit);
+			rc = service_job_step(v, &job);
 		} while (rc == 0);
 	}
-	return rc;
+	note_no_cuts(v);
+	return rc == -ENOENT ? 0 : rc;
 }
 
 /* ---- commits and checkpoints ---- */
 
-/* What this machine will remember of the pool; not clean while mounted. */
+/*
+ * What this machine will remember of the pool, not clean while mounted: the
+ * newest record known to be durable. ckpt_lock is held.
+ */
 static void remember(struct volume *v, uint64_t seq)
 {
 	const struct superblock *sb = &v->pool->sb;
@@ -118,6 +152,8 @@ static void remember(struct volume *v, uint64_t seq)
 	struct local_state *s = &v->local_state;
 	int rc;
 
+	if (memcmp(s->mark_epoch_id, e->id, sizeof(s->mark_epoch_id)) == 0)
+		seq = MAX(seq, s->mark_seq);
 	s->clean = false;
 	s->mark_epoch = e->number;
 	memcpy(s->mark_epoch_id, e->id, sizeof(s->mark_epoch_id));
@@ -172,6 +208,22 @@ void service_make_room(struct volume *v)
 			  index_pending(v->ix));
 }
 
+/*
+ * Records between two checkpoints, too: else all folders could be set back to
+ * a moment between these, unnoticed. Not while a checkpoint is made: it will
+ * remember itself.
+ */
+static void remember_durable(struct volume *v)
+{
+	uint64_t seq = commit_durable(v->commit);
+
+	if (!mutex_trylock(&v->ckpt_lock))
+		return;
+	if (seq > v->local_state.mark_seq)
+		remember(v, seq);
+	mutex_unlock(&v->ckpt_lock);
+}
+
 #define PROBE_NS	  2000000000ULL
 #define PROBE_DEADLINE_MS 500
 
@@ -196,13 +248,21 @@ static void keep_tick(void *arg)
 	uint64_t now = clock_mono_ns();
 	int rc = 0;
 
+	if (is_over(v))
+		return;
 	probe_members(v, now);
 	if (now - v->last_commit_ns >= v->commit_ns) {
 		v->last_commit_ns = now;
+		if (now > GAPS_NS)
+			gaps_close_all(v, now - GAPS_NS);
 		rc = node_flush_attrs(v);
 		if (rc == 0)
 			rc = commit_all(v->commit);
+		if (rc == 0)
+			remember_durable(v);
 	}
+	if (rc == 0)
+		rc = writeback_seal_late(v);
 	if (rc == 0)
 		rc = service_run_queue(v);
 	if (rc == 0 && checkpoint_due(v->checkpoint))

@@ -12,6 +12,7 @@
 
 #define LOOK_NS		 1000000000ULL
 #define LOOK_DEADLINE_MS 500
+#define NEARLY_FULL	 (64u << 20)
 
 /* Tags, tables, headers, padding, uneven ranges: at most so much more. */
 static uint64_t with_overhead(uint64_t len)
@@ -38,6 +39,20 @@ void space_get(struct volume *v, struct pool_space *out)
 	leave_reserve(v, out);
 }
 
+/* Of stripes of any width. */
+static uint64_t all_free(const struct pool_space *s)
+{
+	return s->free_bytes + MIN(s->narrow_bytes, UINT64_MAX - s->free_bytes);
+}
+
+bool space_nearly_full(struct volume *v)
+{
+	struct pool_space s;
+
+	space_get(v, &s);
+	return all_free(&s) < NEARLY_FULL;
+}
+
 /* Enters a look at the members. space_lock is held. */
 static void looked(struct volume *v, const struct pool_space *s, uint64_t dirty,
 		   uint64_t unseen)
@@ -45,9 +60,10 @@ static void looked(struct volume *v, const struct pool_space *s, uint64_t dirty,
 	struct store_stats st;
 
 	store_get_stats(v->store, &st);
-	v->space_free = s->free_bytes +
-			MIN(s->narrow_bytes, UINT64_MAX - s->free_bytes);
-	v->space_taken = with_overhead(dirty) + unseen;
+	v->space_free = all_free(s);
+	/* What records carry gets its stripe later. */
+	v->space_taken = with_overhead(dirty) + unseen +
+			 with_overhead(jseg_unstriped(v->js));
 	v->space_written = st.payload_bytes;
 	v->space_checked_ns = clock_mono_ns();
 }
@@ -95,21 +111,42 @@ static int take(struct volume *v, uint64_t len)
 	return 0;
 }
 
-/* Does deleted data still hold room that a checkpoint would give back? */
+/* Does deleted data still hold room that the queue or a checkpoint would give
+ * back? */
 static bool room_waits(struct volume *v)
 {
-	struct segment_totals totals;
 	struct queue_row job = {0};
 	int rc;
 
 	index_lock(v->ix);
-	segment_get_totals(v->ix, &totals);
 	do {
 		/* Open files without names keep theirs. */
 		rc = queue_next(v->ix, job.id, &job);
-	} while (rc == 0 && job.kind == QUEUE_ORPHAN);
+	} while (rc == 0 &&
+		 (job.kind == QUEUE_ORPHAN || job.kind == QUEUE_LOOSE));
 	index_unlock(v->ix);
-	return totals.dead > 0 || rc == 0;
+	return rc == 0 || checkpoint_frees(v->checkpoint);
+}
+
+/*
+ * Whoever deletes and writes again expects the room to be there. One at a time:
+ * the others find it made, or know that it cannot be.
+ */
+static int make_room(struct volume *v, uint64_t len)
+{
+	int rc;
+
+	MUTEX_GUARD(&v->reclaim_lock);
+	rc = take(v, len);
+	if (rc == 0 || !room_waits(v))
+		return rc;
+	rc = service_run_queue(v);
+	if (rc == 0)
+		rc = service_checkpoint(v, NULL, NULL);
+	if (rc < 0)
+		return -ENOSPC;
+	look_again(v);
+	return take(v, len);
 }
 
 int space_take(struct volume *v, uint64_t len)
@@ -120,14 +157,8 @@ int space_take(struct volume *v, uint64_t len)
 		return 0;
 	look_again(v);
 	rc = take(v, len);
-	if (rc == 0 || !room_waits(v))
-		return rc;
-	/* Who deletes and writes again expects the room to be there. */
-	rc = service_run_queue(v);
-	if (rc == 0)
-		rc = service_checkpoint(v, NULL, NULL);
 	if (rc < 0)
-		return -ENOSPC;
-	look_again(v);
-	return take(v, len);
+		rc = make_room(v, len);
+	/* Where nobody can be asked there is no room either. */
+	return rc < 0 && pool_up(v->pool) == 0 ? -ERR_UNAVAILABLE : rc;
 }

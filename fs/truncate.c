@@ -2,13 +2,13 @@
 /*
  * truncate.c - changing a file's size.
  *
- * The first operation sets the size and, when not all rows can be cut in it,
- * leaves a QUEUE_TRIM_DATA job. The rest is cut at once, still under the
- * node's lock, so that nothing new is written above the border meanwhile; if
- * that fails, whoever would write there next finishes it (truncate_finish);
- * after a crash recovery finishes the job before anybody writes. A cut to
- * nothing of a file with many rows gives it a new data id instead and queues
- * the old one.
+ * One operation sets the size and cuts what rows it can. Where there are more
+ * it leaves a QUEUE_TRIM_DATA job, which the queue's worker goes on with, and
+ * the node remembers the border (cut_from): from there on the file is a hole
+ * for readers, whatever rows there still are, until the job is done. Before
+ * anything may enter the index above the border the rest is cut by whoever
+ * wants to enter it (truncate_lock), with nothing locked. A cut to nothing of a
+ * file with many rows gives it a new data id instead and queues the old one.
  */
 #include "fs/truncate.h"
 
@@ -16,9 +16,14 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/must.h"
+#include "fs/gaps.h"
 #include "fs/volume_impl.h"
 
-/* Cuts in the first operation; 1: done, 0: a job was left. */
+/*
+ * Cuts what one operation can. 1: all, 0: a job was left, and readers see a
+ * hole once the operation is kept.
+ */
 static int first_cut(struct node *n, struct inode_row *row)
 {
 	struct index *ix = n->v->ix;
@@ -34,57 +39,59 @@ static int first_cut(struct node *n, struct inode_row *row)
 		}
 	}
 	rc = extent_cut(ix, row->data, row->size, UINT64_MAX, ROWS_PER_OP);
-	if (rc == 0)
-		rc = queue_add(ix, QUEUE_TRIM_DATA, row->data, row->size);
-	else
+	if (rc != 0)
 		return rc;
-	return rc < 0 ? rc : 0;
+	atomic_store(&n->v->cuts, true);
+	return queue_add(ix, QUEUE_TRIM_DATA, row->data, row->size);
 }
 
-/* One operation; 1: no job is left, 0: perhaps one is. */
-static int cut_more(struct node *n)
+int truncate_border(struct volume *v, uint64_t data, uint64_t *border)
 {
-	struct index *ix = n->v->ix;
 	struct queue_row job;
-	int rc, done = 0;
+	int rc = -ENOENT;
 
-	rc = index_begin(ix);
-	if (rc < 0)
-		return rc;
-	rc = queue_find(ix, QUEUE_TRIM_DATA, n->row.data, &job);
+	*border = UINT64_MAX;
+	if (data && atomic_load(&v->cuts))
+		rc = queue_find(v->ix, QUEUE_TRIM_DATA, data, &job);
 	if (rc == 0)
-		done = extent_cut(ix, n->row.data, job.b, UINT64_MAX,
-				  ROWS_PER_OP);
-	if (rc == 0 && done == 1)
-		rc = queue_remove(ix, job.id);
-	if (done < 0)
-		rc = done;
-	rc = index_end(ix, rc);
-	/* The queue's worker got there first. */
-	return rc == -ENOENT ? 1 : MIN(rc, 0);
+		*border = job.b;
+	return rc == -ENOENT ? 0 : rc;
 }
 
-static int is_cut(struct node *n)
+/* [lock] Has the worker finished? */
+static int look_at_border(struct node *n)
 {
 	struct index *ix = n->v->ix;
-	struct queue_row job;
+	uint64_t border;
 	int rc;
 
 	index_lock(ix);
-	rc = queue_find(ix, QUEUE_TRIM_DATA, n->row.data, &job);
+	rc = truncate_border(n->v, n->row.data, &border);
 	index_unlock(ix);
-	return rc == -ENOENT ? 1 : MIN(rc, 0);
+	if (rc == 0)
+		atomic_store(&n->cut_from, border);
+	return rc;
 }
 
-int truncate_finish(struct node *n)
+int truncate_lock(struct node *n)
 {
-	int done = is_cut(n);
+	for (;;) {
+		struct queue_row job = {.kind = QUEUE_TRIM_DATA};
+		int rc = 0;
 
-	while (done == 0) {
-		commit_maybe(n->v->commit); /* K5 */
-		done = cut_more(n);
+		mutex_lock(&n->lock);
+		if (atomic_load(&n->cut_from) != UINT64_MAX)
+			rc = look_at_border(n);
+		if (rc < 0 || atomic_load(&n->cut_from) == UINT64_MAX)
+			return rc;
+		job.a = n->row.data;
+		mutex_unlock(&n->lock);
+		rc = service_job_step(n->v, &job);
+		if (rc < 0) {
+			mutex_lock(&n->lock);
+			return rc;
+		}
 	}
-	return MIN(done, 0);
 }
 
 int truncate_locked(struct node *n, uint64_t size)
@@ -92,6 +99,7 @@ int truncate_locked(struct node *n, uint64_t size)
 	struct volume *v = n->v;
 	struct inode_row row = n->row;
 	uint64_t before = n->index_size, seq;
+	int64_t bytes = 0;
 	bool dirty = cache_dirty_bytes(v->cache, n->hash.key) > 0;
 	int rc, done = 1;
 
@@ -101,9 +109,7 @@ int truncate_locked(struct node *n, uint64_t size)
 		return -EINVAL;
 	if (size > FILE_SIZE_MAX)
 		return -EFBIG;
-	rc = truncate_finish(n);
-	if (rc < 0)
-		return rc;
+	MUST(atomic_load(&n->cut_from) == UINT64_MAX);
 	row.mtime_ns = row.ctime_ns = clock_real_ns();
 	rc = index_begin(v->ix);
 	if (rc < 0)
@@ -114,23 +120,30 @@ int truncate_locked(struct node *n, uint64_t size)
 		done = first_cut(n, &row);
 	/* An explicit truncate justifies the size (C11), but not while bytes
 	 * below it are only in memory: a crash would show zeros for them. */
-	n->index_size = dirty ? MIN(before, size) : size;
+	n->index_size = dirty || gaps_first(n) < size ? MIN(before, size) : size;
+	bytes = extent_op_bytes(v->ix);
 	rc = index_end(v->ix, done < 0 ? done : node_store(n, &row));
 	if (rc < 0) {
 		n->index_size = before;
 		return rc;
 	}
+	if (done == 0) {
+		atomic_store(&n->cut_from, size);
+		n->stored_known = false;
+	} else if (row.data != n->row.data) {
+		n->stored_bytes = 0;
+		n->stored_known = true;
+	} else {
+		n->stored_bytes += (uint64_t)bytes;
+	}
 	atomic_store(&n->data, row.data);
-	n->stored_known = false;
 	if (size < n->row.size)
 		cache_truncate(v->cache, n->hash.key, size);
+	gaps_cut(n, size);
 	n->cut_size = size;
 	n->cut_ns = clock_mono_ns();
 	node_changed(n, &row, seq);
 	if (n->index_size != size)
 		node_touch(n);
-	if (done == 0)
-		done = truncate_finish(n);
-	n->stored_known = false;
-	return MIN(done, 0);
+	return 0;
 }

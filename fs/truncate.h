@@ -8,15 +8,23 @@
 #include "fs/node.h"
 
 /*
- * [node lock] Sets the size of a regular file: grows sparse, or cuts extents
- * and cache. Times mtime and ctime become now. -EINVAL: not a regular file;
- * -EISDIR; -EFBIG. Atomic; after a crash a large cut is finished by recovery.
+ * Locks the node once no large cut of it is under way; what is left of one is
+ * cut first, with nothing locked. To be called before the size is changed, and
+ * before extents may enter the index above the border, or the cut would take
+ * these away. On an error (appending records fails) it is locked too.
+ */
+int truncate_lock(struct node *n) MUST_USE;
+/*
+ * [node locked by truncate_lock] Sets the size of a regular file: grows sparse,
+ * or cuts extents and cache. Times mtime and ctime become now. -EINVAL: not a
+ * regular file; -EISDIR; -EFBIG. Atomic and done when it returns, though rows
+ * above the new size may be removed later, in the background.
  */
 int truncate_locked(struct node *n, uint64_t size) MUST_USE;
 /*
- * [node lock] Ends a large cut that an error broke off: before extents may
- * enter the index above its border, or its job would take these away.
+ * [index locked] Where data's rows end to count: *border, UINT64_MAX: all do.
+ * For nodes that are loaded while a cut is under way.
  */
-int truncate_finish(struct node *n) MUST_USE;
+int truncate_border(struct volume *v, uint64_t data, uint64_t *border) MUST_USE;
 
 #endif

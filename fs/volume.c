@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "fs/gaps.h"
 #include "fs/volume_impl.h"
 
 #define CACHE_DEFAULT	  (256u << 20)
@@ -37,6 +38,14 @@ int volume_make_cache(struct volume *v, const struct volume_options *o)
 	return cache_new(&cc, &v->cache);
 }
 
+static void destroy_locks(struct volume *v)
+{
+	mutex_destroy(&v->ckpt_lock);
+	mutex_destroy(&v->rename_lock);
+	mutex_destroy(&v->reclaim_lock);
+	mutex_destroy(&v->space_lock);
+}
+
 static int volume_init(struct volume *v, const struct volume_options *o)
 {
 	unsigned commit =
@@ -48,10 +57,17 @@ static int volume_init(struct volume *v, const struct volume_options *o)
 	v->local.lock_fd = -1;
 	v->commit_ns = commit * 1000000000ULL;
 	v->atime = o->atime;
+	atomic_store(&v->cuts, true); /* the index may have some */
 	mutex_init(&v->ckpt_lock);
 	mutex_init(&v->rename_lock);
+	mutex_init(&v->reclaim_lock);
 	mutex_init(&v->space_lock);
-	return writeback_init(v);
+	rc = writeback_init(v);
+	if (rc < 0) {
+		node_table_release(v);
+		destroy_locks(v);
+	}
+	return rc;
 }
 
 /* Frees all there is; nothing is written by it but through index_close. */
@@ -68,9 +84,7 @@ static int volume_free(struct volume *v, bool sync, bool drop_journal)
 	journal_free(v->journal, drop_journal);
 	rc = index_close(v->ix, sync);
 	store_free(v->store);
-	mutex_destroy(&v->ckpt_lock);
-	mutex_destroy(&v->rename_lock);
-	mutex_destroy(&v->space_lock);
+	destroy_locks(v);
 	return rc;
 }
 
@@ -122,22 +136,27 @@ void volume_crash(struct volume *v)
 	volume_let_go(v);
 }
 
-/* All that is only in memory gets into records. */
+/* All that is only in memory gets into records, or all of it that can. */
 static int write_all(struct volume *v)
 {
-	int rc = writeback_run(v, CACHE_ANY, UINT64_MAX);
+	int rc, attrs;
 
-	return rc < 0 ? rc : node_flush_attrs(v);
+	gaps_close_all(v, UINT64_MAX);
+	rc = writeback_run(v, CACHE_ANY, UINT64_MAX);
+	attrs = node_flush_attrs(v);
+	return rc < 0 ? rc : attrs;
 }
 
+/* What can be made durable is, though others cannot. */
 int volume_sync(struct volume *v)
 {
-	int rc;
+	int rc = volume_alive(v), committed;
 
-	if (v->read_only)
-		return 0;
+	if (rc < 0 || v->read_only)
+		return rc;
 	rc = write_all(v);
-	return rc < 0 ? rc : commit_all(v->commit);
+	committed = commit_all(v->commit);
+	return rc < 0 ? rc : committed;
 }
 
 /*
@@ -154,31 +173,17 @@ static int final_checkpoint(struct volume *v, uint8_t hash[32], uint64_t *seq)
 	return rc;
 }
 
-/* One file that cannot be written must not keep others from it, as it does
- * where they share a segment. */
-static void write_one_by_one(struct volume *v)
+/* What is still only in memory when nothing more can be done. */
+static void tell_lost(struct volume *v)
 {
 	AUTO_FREE uint64_t *ino = NULL;
-	size_t n;
+	size_t n = 0;
 
-	if (node_list_dirty(v, &ino, &n) < 0)
+	if (cache_list_dirty(v->cache, &ino, &n) < 0)
 		return;
 	for (size_t i = 0; i < n; i++)
-		if (writeback_run(v, ino[i], UINT64_MAX) < 0)
-			log_event(LOG_LVL_ERROR, "file_lost", "ino=%llu",
-				  (unsigned long long)ino[i]);
-}
-
-/* The first error; what can be written is written all the same. */
-static int write_what_can(struct volume *v)
-{
-	int rc = write_all(v), attrs;
-
-	if (rc == 0)
-		return 0;
-	write_one_by_one(v);
-	attrs = node_flush_attrs(v);
-	return cache_failed(v->cache, CACHE_ANY) ? rc : attrs;
+		log_event(LOG_LVL_ERROR, "file_lost", "ino=%llu",
+			  (unsigned long long)ino[i]);
 }
 
 int volume_close(struct volume *v)
@@ -190,13 +195,15 @@ int volume_close(struct volume *v)
 	int lost, journaled, rc, closed;
 
 	service_stop(v);
-	if (v->read_only) {
+	if (v->read_only || volume_alive(v) < 0) {
 		volume_crash(v);
 		return 0;
 	}
-	lost = write_what_can(v);
-	/* What is left of the queue waits for the next opening. */
-	if (service_run_queue(v) < 0)
+	lost = write_all(v);
+	if (lost < 0)
+		tell_lost(v);
+	/* What is left of these waits for the next opening. */
+	if (writeback_seal_late(v) < 0 || service_run_queue(v) < 0)
 		log_event(LOG_LVL_WARN, "queue_stays", "pending=%zu",
 			  index_pending(v->ix));
 	/* Either will do: a checkpoint holds what a journal without room cannot
@@ -217,6 +224,7 @@ int volume_close(struct volume *v)
 	if (closed < 0)
 		log_event(LOG_LVL_WARN, "local_state", "rc=%s",
 			  err_name(closed));
+	pool_lease_release(v->pool);
 	volume_let_go(v);
 	return lost;
 }
@@ -230,15 +238,24 @@ bool volume_read_only(const struct volume *v)
 
 int volume_error(struct volume *v)
 {
-	return v->read_only ? 0 : commit_error(v->commit);
+	int rc = volume_alive(v);
+
+	if (rc < 0 || v->read_only)
+		return rc;
+	rc = pool_lease_error(v->pool);
+	return rc < 0 ? rc : commit_error(v->commit);
 }
 
 int volume_writable(struct volume *v)
 {
-	int rc;
+	int rc = volume_alive(v);
 
+	if (rc < 0)
+		return rc;
 	if (v->read_only)
 		return -EROFS;
+	if (pool_lease_error(v->pool) == -ERR_FENCED)
+		return -ERR_FENCED;
 	service_make_room(v);
 	/* Others may pass: a later append may go well again. */
 	rc = commit_error(v->commit);
@@ -264,6 +281,7 @@ int volume_get_status(struct volume *v, struct volume_status *out)
 	if (v->journal)
 		journal_get_stats(v->journal, &out->journal);
 	checkpoint_get_stats(v->checkpoint, &out->checkpoint);
+	pool_lease_get_stats(v->pool, &out->lease);
 	index_lock(v->ix);
 	segment_get_totals(v->ix, &out->segments);
 	rc = inode_count(v->ix, &out->inodes);

@@ -17,6 +17,7 @@
 #include "base/diag.h"
 #include "base/err.h"
 #include "backend/pool.h"
+#include "backend/pool_lease.h"
 #include "backend/store.h"
 #include "meta/checkpoint.h"
 #include "meta/journal.h"
@@ -39,6 +40,9 @@ struct volume_options {
 	const char *cache_dir;	 /* NULL: local_default_folder() */
 	size_t cache_bytes;	 /* 0: 256 MiB */
 	unsigned commit_seconds; /* 0: 5 */
+	uint32_t journal_file_bytes; /* test seam: of every journal file, the
+					whole journal is 8 of them; 0: as
+					journal.h says */
 	enum atime_mode atime;
 	bool read_only; /* writes nothing in any folder */
 	bool degraded;
@@ -71,10 +75,30 @@ int volume_close(struct volume *v) MUST_USE;
 /* Test seam and emergency exit: drops everything volatile, writes nothing. */
 void volume_crash(struct volume *v);
 
+/* What is made durable before a shutdown. */
+enum shutdown_keeps {
+	SHUTDOWN_KEEPS_ALL,	/* as volume_sync */
+	SHUTDOWN_KEEPS_RECORDS, /* operations so far; not data only in memory */
+	SHUTDOWN_KEEPS_NOTHING, /* but what is durable already */
+};
+/*
+ * Ends the volume at this instant, as power loss would, though it stays open:
+ * for tests of what survives. When it returns 0 nothing is acknowledged and no
+ * folder is changed any more, with one exception: where a folder hangs, the
+ * one system call that it is in may still happen. Every later operation
+ * answers -ERR_SHUT_DOWN, and volume_close only lets go. From any thread, more
+ * than once. An error: what shall be kept cannot be, and nothing was ended.
+ */
+int volume_shutdown(struct volume *v, enum shutdown_keeps keeps) MUST_USE;
+
 /* Everything written so far is durable. */
 int volume_sync(struct volume *v) MUST_USE;
 bool volume_read_only(const struct volume *v);
-/* Sticky error (C8), 0 when well. */
+/*
+ * 0 when well. What lasts until it is closed: the sticky error (C8),
+ * -ERR_SHUT_DOWN, -ERR_FENCED (another mount has taken over). What may pass:
+ * -ERR_LEASE, and why the last record could not be appended.
+ */
 int volume_error(struct volume *v);
 
 struct volume_status {
@@ -88,6 +112,7 @@ struct volume_status {
 	struct store_stats store;
 	struct journal_stats journal;
 	struct checkpoint_stats checkpoint;
+	struct pool_lease_stats lease;
 	uint64_t inodes, index_bytes, durable_seq;
 };
 int volume_get_status(struct volume *v, struct volume_status *out) MUST_USE;

@@ -6,8 +6,10 @@
 #define MENDFS_FS_VOLUME_IMPL_H
 
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "base/htab.h"
+#include "base/limit.h"
 #include "base/sync.h"
 #include "base/workq.h"
 #include "fs/node.h"
@@ -17,8 +19,9 @@
 #include "meta/jseg.h"
 #include "meta/local.h"
 
-/* More extent rows than this are worked off in several operations. */
-#define ROWS_PER_OP 1024
+/* More extent rows than this are worked off in several operations: about 3 ms
+ * each, as others wait for the index meanwhile. */
+#define ROWS_PER_OP LIMIT(256, 4)
 
 struct volume {
 	/* set by opening, constant afterwards */
@@ -33,6 +36,7 @@ struct volume {
 	struct local local;
 	struct local_state local_state; /* under ckpt_lock after opening */
 	bool read_only;
+	atomic_bool shut; /* never to false: shutdown.c */
 	enum atime_mode atime;
 	uint64_t commit_ns;
 	uint32_t chunk_bytes;
@@ -48,8 +52,13 @@ struct volume {
 
 	/* writeback.c */
 	struct workq *encoders;
-	struct mutex wb_lock; /* collecting, turns */
+	struct mutex wb_lock; /* collecting, turns, and what follows */
 	struct cond wb_turned;
+	TAILQ_HEAD(, unsealed) wb_unsealed;
+	uint64_t
+		wb_failing_ns; /* nothing but failures since; 0: it goes well */
+	int wb_failing;	       /* the last one */
+	atomic_uint wb_rounds;
 
 	/* service.c: flusher, commits, checkpoints, the queue of large jobs */
 	struct ticker *flusher;
@@ -58,8 +67,11 @@ struct volume {
 	uint64_t last_commit_ns; /* keeper only */
 	uint64_t last_probe_ns;	 /* keeper only */
 	atomic_bool flush_wanted;
+	atomic_bool cuts; /* there may be QUEUE_TRIM_DATA jobs; set in an
+			     operation, cleared with the index locked */
 
 	/* space.c */
+	struct mutex reclaim_lock; /* one writer makes room; before ckpt_lock */
 	struct mutex space_lock;
 	uint64_t space_checked_ns;
 	uint64_t space_free;	/* user bytes, when checked */
@@ -79,6 +91,13 @@ void writeback_release(struct volume *v);
  * not yet durable. Errors stay with the nodes too (wb_error).
  */
 int writeback_run(struct volume *v, uint64_t ino, uint64_t before_ns) MUST_USE;
+/*
+ * The last error when write-back has failed for some seconds, whatever was
+ * tried, and what failed is still dirty; else 0. For who would wait for it.
+ */
+int writeback_failing(struct volume *v);
+/* Seals streamed segments that could not be sealed when they were entered. */
+int writeback_seal_late(struct volume *v) MUST_USE;
 
 /* ---- service.c ---- */
 int service_start(struct volume *v) MUST_USE;
@@ -95,10 +114,18 @@ void service_make_room(struct volume *v);
 int service_checkpoint(struct volume *v, uint8_t hash_out[32],
 		       uint64_t *seq_out) MUST_USE;
 
+/*
+ * One operation of a job (its kind and a): 1: the job is done, 0: more of it is
+ * left. No lock is held: it may wait for records, or fail as they do.
+ */
+int service_job_step(struct volume *v, const struct queue_row *job) MUST_USE;
+
 /* ---- space.c ---- */
 /* Reserves room for len bytes about to be accepted; -ENOSPC. */
 int space_take(struct volume *v, uint64_t len) MUST_USE;
 void space_get(struct volume *v, struct pool_space *out);
+/* Is so little left that writers should be told by write(2) itself? */
+bool space_nearly_full(struct volume *v);
 
 /* ---- node.c ---- */
 int node_table_init(struct volume *v) MUST_USE;
@@ -107,10 +134,9 @@ void node_table_release(struct volume *v);
 int node_flush_attrs(struct volume *v) MUST_USE;
 /* The same for one. */
 int node_flush_attr(struct node *n) MUST_USE;
-/* Numbers of those with dirty data or attributes; the caller frees. While
- * closing only. */
-int node_list_dirty(struct volume *v, uint64_t **out, size_t *n_out) MUST_USE;
 
+/* -ERR_SHUT_DOWN after volume_shutdown, else 0. */
+int volume_alive(struct volume *v) MUST_USE;
 /* -EROFS or the sticky error, if changes are not allowed; else 0. */
 int volume_writable(struct volume *v) MUST_USE;
 

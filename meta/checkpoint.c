@@ -31,8 +31,9 @@
  *   P6  A checkpoint names no bytes that only the journal has, unless there
  *       is a journal (C1).
  *   P7  Record S need not be durable in the journal for the checkpoint to be
- *       made if the journal only lacks room: making some is what the
- *       checkpoint is for, and it holds S itself.
+ *       made if the journal only lacks room, or members that can hold all that
+ *       is uncovered: to relieve it of that is what the checkpoint is for, and
+ *       it holds S itself.
  *
  * Locks: run -> (inside commit and jseg, nothing of ours is taken); mu is a
  * leaf.
@@ -43,12 +44,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "base/mutant.h"
 #include "meta/checkpoint_impl.h"
 #include "meta/rows.h"
 
 #define THREADS	 4 /* that remove segments */
 #define DUE_MIN	 (64u << 20)
 #define RETRY_NS (5 * 1000000000ULL)
+#define STUCK_NS (30 * 1000000000ULL)
 /* Numbers that P5 may skip: more index segments than a manifest can list. */
 #define SKIP_MAX (1u << 20)
 
@@ -119,18 +122,55 @@ static int adopt(struct checkpoint *ck, const struct manifest *m)
 	return 0;
 }
 
+static struct journal *get_journal(struct checkpoint *ck)
+{
+	MUTEX_GUARD(&ck->mu);
+	return ck->journal;
+}
+
 /*
- * Members are told how much data has to leave free: half of the reserve. New
- * data is accepted only while all of it is free; the difference takes what was
- * accepted by an estimate that turns out too low.
+ * What data has to leave free on each member: half of the reserve, and what a
+ * journal takes there at most: its limit, a record beyond that, a file ahead.
  */
+static uint64_t reserve_each(const struct pool *p,
+			     const struct pool_space *space,
+			     const struct journal_stats *js, uint64_t reserve)
+{
+	uint64_t journal = js->limit_bytes / 2 * 3;
+
+	return MIN(MAX(reserve / p->n / 2, journal), space->smallest_total / 4);
+}
+
+/*
+ * New data is accepted only while all of the reserve is free, more than what
+ * the members are told (`each`): the difference takes what was accepted by an
+ * estimate that turns out too low.
+ */
+static uint64_t find_reserve(struct checkpoint *ck, uint64_t *each)
+{
+	const struct pool *p = ck->o.pool;
+	struct journal *journal = get_journal(ck);
+	unsigned k = p->geo.k, width = k + p->geo.m;
+	struct journal_stats js = {0};
+	struct pool_space space;
+	uint64_t twice, total;
+
+	if (journal)
+		journal_get_stats(journal, &js);
+	pool_space(p, &space);
+	twice = 2 * index_bytes(ck->o.ix) / k * width +
+		js.limit_bytes * js.copies_wanted;
+	total = MIN(MAX(space.raw_total / 32, twice), space.raw_total / 4);
+	*each = reserve_each(p, &space, &js, total);
+	return MAX(total, *each * p->n / 4 * 5);
+}
+
 static void set_reserve(struct checkpoint *ck)
 {
-	struct pool_space space;
-	uint64_t each = checkpoint_reserve(ck) / ck->o.pool->n / 2;
+	uint64_t each;
 
-	pool_space(ck->o.pool, &space);
-	store_set_reserve(ck->o.store, MIN(each, space.smallest_total / 8));
+	(void)find_reserve(ck, &each);
+	store_set_reserve(ck->o.store, each);
 }
 
 int checkpoint_new(const struct checkpoint_options *o, struct checkpoint **out)
@@ -178,14 +218,10 @@ void checkpoint_free(struct checkpoint *ck)
 
 void checkpoint_set_journal(struct checkpoint *ck, struct journal *journal)
 {
-	MUTEX_GUARD(&ck->mu);
+	mutex_lock(&ck->mu);
 	ck->journal = journal;
-}
-
-static struct journal *get_journal(struct checkpoint *ck)
-{
-	MUTEX_GUARD(&ck->mu);
-	return ck->journal;
+	mutex_unlock(&ck->mu);
+	set_reserve(ck);
 }
 
 /* ---- the cut ---- */
@@ -198,10 +234,12 @@ static int at_cut(void *arg, uint64_t seq)
 	uint64_t needed;
 	int rc;
 
+	MUST(index_seq(ck->o.ix) == seq); /* C10 */
 	jseg_forget(ck->o.js, seq);
 	needed = jseg_needed_from(ck->o.js);
 	r->next.seq = seq;
-	r->next.bytes_from = MIN(needed, seq + 1);
+	r->next.bytes_from =
+		MUTANT(RECYCLE_OPEN_BYTES) ? seq + 1 : MIN(needed, seq + 1);
 	r->next.created_ns = clock_real_ns();
 	rc = index_freeze(ck->o.ix, &r->changed);
 	r->frozen = rc == 0;
@@ -222,7 +260,7 @@ static int cut(struct run *r)
 	if (!r->frozen)
 		return rc;
 	carried = r->next.bytes_from <= r->next.seq;
-	if (rc == -ENOSPC && !carried)
+	if (journal_lacks(rc) && !carried)
 		return 0; /* P7 */
 	if (rc == 0 && carried && !get_journal(ck))
 		return -ERR_UNAVAILABLE; /* P6 */
@@ -256,23 +294,42 @@ static void show_everywhere(struct checkpoint *ck, bool all)
 	ck->stats.everywhere = all;
 }
 
+static uint64_t count_dead(struct checkpoint *ck)
+{
+	struct segment_totals totals;
+
+	index_lock(ck->o.ix);
+	segment_get_totals(ck->o.ix, &totals);
+	index_unlock(ck->o.ix);
+	return totals.dead;
+}
+
+static void note_stuck(struct checkpoint *ck, uint64_t left)
+{
+	MUTEX_GUARD(&ck->mu);
+	ck->stuck = left;
+	ck->stuck_retry_ns = clock_mono_ns() + STUCK_NS;
+}
+
 /* Step 5. */
 static void settle(struct checkpoint *ck, bool all)
 {
+	uint64_t covered = MIN(ck->base.seq, ck->base.bytes_from - 1);
 	struct journal *journal = get_journal(ck);
 
 	show_in_force(ck);
 	show_everywhere(ck, all);
 	set_reserve(ck);
 	if (!all) {
+		note_stuck(ck, count_dead(ck));
 		log_event(LOG_LVL_WARN, "checkpoint_not_everywhere", "seq=%llu",
 			  (unsigned long long)ck->base.seq);
 		return;
 	}
+	MUST(jseg_needed_from(ck->o.js) > covered); /* C3 */
 	if (journal)
-		journal_release(journal,
-				MIN(ck->base.seq, ck->base.bytes_from - 1));
-	checkpoint_reclaim(ck);
+		journal_release(journal, covered);
+	note_stuck(ck, checkpoint_reclaim(ck));
 }
 
 /* P2: what is in doubt comes first. */
@@ -410,33 +467,38 @@ int checkpoint_run(struct checkpoint *ck, uint8_t hash_out[32],
 
 /* ---- what is asked ---- */
 
+static bool has_just_failed(struct checkpoint *ck)
+{
+	MUTEX_GUARD(&ck->mu);
+	return ck->retry_ns && clock_mono_ns() < ck->retry_ns;
+}
+
+bool checkpoint_frees(struct checkpoint *ck)
+{
+	uint64_t dead = count_dead(ck);
+
+	if (dead == 0 || has_just_failed(ck))
+		return false;
+	MUTEX_GUARD(&ck->mu);
+	return dead > ck->stuck || clock_mono_ns() >= ck->stuck_retry_ns;
+}
+
 /* Is room short while dead segments hold some? */
 static bool space_waits(struct checkpoint *ck)
 {
-	struct segment_totals totals;
 	struct pool_space space;
 
 	pool_space(ck->o.pool, &space);
-	if (space.raw_free > 2 * checkpoint_reserve(ck))
-		return false;
-	index_lock(ck->o.ix);
-	segment_get_totals(ck->o.ix, &totals);
-	index_unlock(ck->o.ix);
-	return totals.dead > 0;
+	return space.raw_free <= 2 * checkpoint_reserve(ck) &&
+	       checkpoint_frees(ck);
 }
 
 bool checkpoint_due(struct checkpoint *ck)
 {
 	struct journal *journal = get_journal(ck);
 	struct journal_stats js;
-	uint64_t retry_ns;
 
-	if (!journal)
-		return false;
-	mutex_lock(&ck->mu);
-	retry_ns = ck->retry_ns;
-	mutex_unlock(&ck->mu);
-	if (retry_ns && clock_mono_ns() < retry_ns)
+	if (!journal || has_just_failed(ck))
 		return false;
 	journal_get_stats(journal, &js);
 	return js.used_bytes > MAX(DUE_MIN, index_bytes(ck->o.ix) / 4) ||
@@ -445,18 +507,9 @@ bool checkpoint_due(struct checkpoint *ck)
 
 uint64_t checkpoint_reserve(struct checkpoint *ck)
 {
-	const struct geometry *g = &ck->o.pool->geo;
-	struct journal *journal = get_journal(ck);
-	struct journal_stats js = {0};
-	struct pool_space space;
-	uint64_t twice;
+	uint64_t each;
 
-	if (journal)
-		journal_get_stats(journal, &js);
-	pool_space(ck->o.pool, &space);
-	twice = 2 * index_bytes(ck->o.ix) / g->k * (g->k + g->m) +
-		js.limit_bytes * js.copies_wanted;
-	return MIN(MAX(space.raw_total / 32, twice), space.raw_total / 4);
+	return find_reserve(ck, &each);
 }
 
 void checkpoint_get_stats(struct checkpoint *ck, struct checkpoint_stats *out)

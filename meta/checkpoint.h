@@ -53,6 +53,12 @@ int checkpoint_run(struct checkpoint *ck, uint8_t hash_out[32],
  * space, or room is short and dead segments wait for their removal.
  */
 bool checkpoint_due(struct checkpoint *ck);
+/*
+ * Would one give room back? There are dead segments, more than the last one
+ * could not remove, or it is some time ago that it could not (a member that has
+ * fragments of them was away); and none has just failed.
+ */
+bool checkpoint_frees(struct checkpoint *ck);
 
 /* Raw bytes the pool should keep free for checkpoint, journal and heal. */
 uint64_t checkpoint_reserve(struct checkpoint *ck);

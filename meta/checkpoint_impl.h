@@ -57,6 +57,10 @@ struct checkpoint {
 	struct mutex mu;
 	struct journal *journal;
 	uint64_t retry_ns; /* after a failed run: not due before */
+	/* Dead segments that the last run could not remove, and when it is
+	 * worth while to try again. */
+	uint64_t stuck;
+	uint64_t stuck_retry_ns;
 	struct checkpoint_stats stats;
 };
 
@@ -125,8 +129,9 @@ void checkpoint_advance(struct checkpoint *ck, struct past *former,
 /*
  * The checkpoint in force is on all reachable members: removes index segments
  * that no kept checkpoint needs, and data segments that were dead at its
- * record (C5). What fails is tried again after the next checkpoint.
+ * record (C5). What fails is tried again after the next checkpoint. Returns
+ * how many of these data segments are left.
  */
-void checkpoint_reclaim(struct checkpoint *ck);
+uint64_t checkpoint_reclaim(struct checkpoint *ck);
 
 #endif

@@ -15,6 +15,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/must.h"
+#include "base/mutant.h"
 #include "meta/checkpoint_impl.h"
 #include "meta/rows.h"
 
@@ -195,6 +197,7 @@ static int forget_rows(struct checkpoint *ck, const struct dead *d, int n)
 	for (int i = 0; rc == 0 && i < n; i++) {
 		if (!d->job[i].d || d->job[i].rc < 0)
 			continue;
+		MUST(d->row[i].dead_seq <= ck->base.seq); /* C5 */
 		rc = segment_delete(ck->o.ix, d->row[i].desc.id);
 		removed++;
 	}
@@ -216,7 +219,7 @@ static int list_dead(struct checkpoint *ck, struct seg_id after, struct dead *d)
 	return n;
 }
 
-static int reclaim_data(struct checkpoint *ck)
+static int reclaim_data(struct checkpoint *ck, uint64_t *left)
 {
 	AUTO_FREE struct dead *d = mem_alloc(sizeof(*d));
 	struct seg_id after = {0};
@@ -230,23 +233,29 @@ static int reclaim_data(struct checkpoint *ck)
 			return n;
 		after = d->row[n - 1].desc.id;
 		for (int i = 0; i < n; i++) {
-			bool free_now = d->row[i].dead_seq <= ck->base.seq;
+			bool free_now = d->row[i].dead_seq <= ck->base.seq ||
+					MUTANT(DELETE_EARLY);
 
 			d->job[i] = (struct removal){
 				.d = free_now ? &d->row[i].desc : NULL};
 		}
 		remove_all(ck, d->job, (size_t)n);
+		for (int i = 0; i < n; i++)
+			*left += d->job[i].d && d->job[i].rc < 0;
 		rc = forget_rows(ck, d, n);
 	} while (rc == 0 && n == ROWS);
 	return rc;
 }
 
-void checkpoint_reclaim(struct checkpoint *ck)
+uint64_t checkpoint_reclaim(struct checkpoint *ck)
 {
+	uint64_t left = 0;
 	int index = reclaim_index(ck);
-	int data = reclaim_data(ck);
+	int data = reclaim_data(ck, &left);
 
-	if (index < 0 || data < 0)
+	if (index < 0 || data < 0 || left > 0)
 		log_event(LOG_LVL_WARN, "reclaim_incomplete",
-			  "index=%s data=%s", err_name(index), err_name(data));
+			  "index=%s data=%s left=%llu", err_name(index),
+			  err_name(data), (unsigned long long)left);
+	return left;
 }

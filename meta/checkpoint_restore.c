@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "base/osfile.h"
 #include "base/sync.h"
 #include "base/workq.h"
@@ -50,7 +51,8 @@ static bool same(struct restore *rs, uint32_t region)
 
 	return index_image_read(rs->image, region, rs->plain) == 0 &&
 	       manifest_hash_region(rs->plain, hash) == 0 &&
-	       memcmp(hash, rs->m->region[region].hash, REGION_HASH) == 0;
+	       (MUTANT(INDEX_WITHOUT_MARK) ||
+		memcmp(hash, rs->m->region[region].hash, REGION_HASH) == 0);
 }
 
 static bool compare(struct restore *rs)

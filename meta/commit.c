@@ -6,20 +6,26 @@
  *
  *     open --cut--> in hand --append ok--> durable
  *                     |  ^
- *       append failed +--+ (kept in c->hand[], tried again by the next leader)
+ *       append failed +--+ (kept in c->hand[], tried again by the next leader;
+ *       or gate shut        one that is in the journal waits for the gate only)
  *
  * Invariants, all under c->mu but for what the leader holds:
  *   K1  `leading` is true for one thread at a time; only it cuts records and
  *       touches `hand`.
  *   K2  records reach the journal in the order of their numbers: no record is
  *       cut while one is in hand, but by a checkpoint when the journal lacks
- *       room, as only it can make some; then they queue up.
- *   K3  durable only grows, and only after journal_append returned 0 (C2).
+ *       room or members, as only it can make it do without what needs them;
+ *       then they queue up.
+ *   K3  durable only grows, and only after journal_append returned 0 (C2) and
+ *       the gate was found open after that: whoever took the pool over until
+ *       then has the record.
  *   K4  the index lock is not held during an append.
  *   K5  a record stays below JOURNAL_RECORD_MAX, or it could never be
- *       appended: sealed bytes beyond CARRY_MAX are striped before the cut,
- *       and who adds to the log waits while LOG_MAX waits (commit_maybe), or
- *       is refused while nothing can be appended (commit_blocked).
+ *       appended: jseg_add takes no more when JSEG_PENDING_MAX of sealed bytes
+ *       wait (should it be more than CARRY_MAX all the same, it is striped
+ *       before the cut), and who adds to the log waits while LOG_MAX waits
+ *       (commit_maybe), or is refused while nothing can be appended
+ *       (commit_blocked).
  */
 #include "meta/commit.h"
 
@@ -27,10 +33,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/must.h"
+#include "base/mutant.h"
 #include "base/sync.h"
 
-#define CARRY_MAX (JOURNAL_RECORD_MAX / 2)
-#define LOG_MAX	  (JOURNAL_RECORD_MAX / 4)
+#define CARRY_MAX LIMIT(JOURNAL_RECORD_MAX / 8 * 5, 96u << 10)
+#define LOG_MAX	  LIMIT(JOURNAL_RECORD_MAX / 4, 24u << 10)
 #define HANDS_MAX 8 /* one, and those of checkpoints that failed */
 
 /* A cut record on its way to the journal. */
@@ -38,6 +46,7 @@ struct hand {
 	uint64_t seq;
 	struct bytes payload;
 	struct jseg_carry *carry;
+	bool appended; /* it is in the journal */
 };
 
 struct commit {
@@ -46,9 +55,12 @@ struct commit {
 	struct mutex mu;
 	struct cond changed;
 	struct journal *journal; /* leader reads it; set while none leads */
+	int (*gate)(void *arg);	 /* the same */
+	void *gate_arg;
 	bool leading;
 	uint64_t durable;
-	int error; /* of the last append, 0 when it went well */
+	int error;   /* of the last append, 0 when it went well */
+	int stopped; /* why nothing becomes durable any more, or 0 */
 	struct hand hand[HANDS_MAX]; /* oldest first */
 	unsigned hands;
 };
@@ -98,6 +110,13 @@ void commit_set_journal(struct commit *c, struct journal *journal)
 	c->journal = journal;
 }
 
+void commit_set_gate(struct commit *c, int (*gate)(void *arg), void *arg)
+{
+	MUTEX_GUARD(&c->mu);
+	c->gate = gate;
+	c->gate_arg = arg;
+}
+
 uint64_t commit_open_seq(struct commit *c)
 {
 	return index_seq(c->ix) + 1;
@@ -113,6 +132,22 @@ int commit_error(struct commit *c)
 {
 	MUTEX_GUARD(&c->mu);
 	return c->error;
+}
+
+void commit_stop(struct commit *c, int rc)
+{
+	MUTEX_GUARD(&c->mu);
+	c->stopped = rc;
+	c->error = rc;
+	cond_broadcast(&c->changed);
+}
+
+/* What no later append makes good. */
+static int lasting_error(const struct commit *c)
+{
+	if (MUTANT(FORGET_STICKY))
+		return c->stopped;
+	return c->stopped || c->error == -ERR_STICKY ? c->error : 0;
 }
 
 int commit_blocked(struct commit *c)
@@ -156,7 +191,7 @@ static int cut_locked(struct commit *c, struct order *o, struct bytes *log)
 	c->hands++;
 	h->seq = seq;
 	o->seq_out = seq;
-	if (o->hook)
+	if (o->hook && !MUTANT(CUT_BETWEEN))
 		o->hook_rc = o->hook(o->arg, seq);
 	return 0;
 }
@@ -196,33 +231,50 @@ static int hand_cut(struct commit *c, struct order *o)
 	return rc < 0 ? -ERR_STICKY : 0;
 }
 
-/* K3: hand[0] is durable. */
-static void hand_done(struct commit *c)
+/* K3: hand[0] is durable, unless that came too late. */
+static int hand_done(struct commit *c)
 {
 	struct hand h = c->hand[0];
 
+	MUTEX_GUARD(&c->mu);
+	if (c->stopped)
+		return c->stopped;
 	c->hands--;
 	memmove(&c->hand[0], &c->hand[1], c->hands * sizeof(h));
 	c->hand[c->hands] = (struct hand){0};
-	mutex_lock(&c->mu);
+	MUST(h.seq == c->durable + 1); /* K2 */
 	c->durable = h.seq;
 	hand_release(&h, true);
-	mutex_unlock(&c->mu);
+	return 0;
+}
+
+static int ask_gate(struct commit *c)
+{
+	return c->gate ? c->gate(c->gate_arg) : 0;
+}
+
+static int append(struct commit *c, struct journal *journal, struct hand *h)
+{
+	int rc = h->appended ? 0 : ask_gate(c);
+
+	if (rc == 0 && journal && !h->appended)
+		rc = journal_append(journal, h->seq, c->durable,
+				    h->payload.data, h->payload.len);
+	if (rc < 0)
+		return rc;
+	h->appended = true;
+	return ask_gate(c);
 }
 
 static int append_hands(struct commit *c, struct journal *journal)
 {
-	int rc = 0;
-
 	while (c->hands > 0) {
-		const struct hand *h = &c->hand[0];
+		int rc = append(c, journal, &c->hand[0]);
 
-		if (journal)
-			rc = journal_append(journal, h->seq, c->durable,
-					    h->payload.data, h->payload.len);
+		if (rc == 0)
+			rc = hand_done(c);
 		if (rc < 0)
 			return rc;
-		hand_done(c);
 	}
 	return 0;
 }
@@ -233,7 +285,8 @@ static int lead(struct commit *c, struct order *o)
 	struct journal *journal = c->journal;
 	int rc = append_hands(c, journal), cut;
 
-	if (rc < 0 && (rc != -ENOSPC || !o->hook || c->hands == HANDS_MAX))
+	if (rc < 0 &&
+	    (!journal_lacks(rc) || !o->hook || c->hands == HANDS_MAX))
 		return rc;
 	cut = hand_cut(c, o);
 	if (cut < 0)
@@ -249,10 +302,15 @@ static int lead_locked(struct commit *c, struct order *o)
 	c->leading = true;
 	mutex_unlock(&c->mu);
 	rc = lead(c, o);
+	if (MUTANT(CUT_BETWEEN) && o->hook && rc == 0) {
+		index_lock(c->ix);
+		o->hook_rc = o->hook(o->arg, o->seq_out);
+		index_unlock(c->ix);
+	}
 	mutex_lock(&c->mu);
 	if (rc == 0)
 		jseg_forget(c->js, c->durable);
-	if (c->error != -ERR_STICKY)
+	if (!lasting_error(c))
 		c->error = rc;
 	c->leading = false;
 	cond_broadcast(&c->changed);
@@ -267,7 +325,7 @@ int commit_wait(struct commit *c, uint64_t seq)
 	while (c->durable < seq) {
 		int rc;
 
-		if (c->error == -ERR_STICKY)
+		if (lasting_error(c))
 			return c->error;
 		if (c->leading) {
 			cond_wait(&c->changed, &c->mu);
@@ -318,7 +376,7 @@ int commit_cut_hook(struct commit *c, hook_fn *hook, void *arg,
 	MUTEX_GUARD(&c->mu);
 	while (c->leading)
 		cond_wait(&c->changed, &c->mu);
-	if (c->error == -ERR_STICKY)
+	if (lasting_error(c))
 		return c->error;
 	rc = lead_locked(c, &o);
 	*seq_out = o.seq_out;

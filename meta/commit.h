@@ -19,12 +19,13 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/limit.h"
 #include "meta/index.h"
 #include "meta/journal.h"
 #include "meta/jseg.h"
 
 /* A record is closed when this much waits for it. */
-#define COMMIT_RECORD_BYTES (1u << 20)
+#define COMMIT_RECORD_BYTES LIMIT(1u << 20, 12u << 10)
 
 struct commit;
 
@@ -34,6 +35,12 @@ int commit_new(struct index *ix, struct jseg *js, struct journal *journal,
 	       struct commit **out) MUST_USE;
 void commit_free(struct commit *c);
 void commit_set_journal(struct commit *c, struct journal *journal);
+/*
+ * gate(arg) is asked before a record is appended, and again once it is in the
+ * journal: with an error nobody is told that it is durable, and the leader
+ * asks again the next time. It may block. NULL: none.
+ */
+void commit_set_gate(struct commit *c, int (*gate)(void *arg), void *arg);
 
 /* Number of the open record: an operation that ends in this lock hold is
  * durable once commit_durable() >= it. [locked or op] */
@@ -55,6 +62,12 @@ void commit_maybe(struct commit *c);
  */
 int commit_cut_hook(struct commit *c, int (*hook)(void *arg, uint64_t seq),
 		    void *arg, uint64_t *seq_out) MUST_USE;
+
+/*
+ * Ends it: from the return on no record becomes durable and every call that
+ * would wait for one answers rc, a negative error. What was durable stays so.
+ */
+void commit_stop(struct commit *c, int rc);
 
 /* Highest durable record. */
 uint64_t commit_durable(struct commit *c);

@@ -150,6 +150,8 @@ static void index_free(struct index *ix)
 	refs_release(&ix->refs);
 	bytes_release(&ix->log);
 	bytes_release(&ix->op_log);
+	cond_destroy(&ix->never);
+	mutex_destroy(&ix->way);
 	mutex_destroy(&ix->lock);
 	mem_free(ix);
 }
@@ -224,6 +226,8 @@ static int open_index(const struct index_options *o, bool create,
 	if (!ix)
 		return -ENOMEM;
 	mutex_init(&ix->lock);
+	mutex_init(&ix->way);
+	cond_init(&ix->never);
 	ix->chunk_bytes = o->chunk_bytes;
 	ix->counts_stale = true;
 	rc = set_up(ix, o, create);

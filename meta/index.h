@@ -86,6 +86,9 @@ int index_begin(struct index *ix) MUST_USE;
  */
 int index_end(struct index *ix, int rc) MUST_USE;
 
+/* Statements that have changed something in the open operation. [op] */
+unsigned index_op_changes(const struct index *ix);
+
 /* Bytes of statement log waiting in the open record. [any thread] */
 size_t index_pending(struct index *ix);
 
@@ -191,8 +194,9 @@ int index_check(struct index *ix,
 		void (*each)(void *arg, const char *code, const char *text),
 		void *arg) MUST_USE;
 
-/* Bytes of the local file; longest lock hold so far in ns. */
-uint64_t index_bytes(struct index *ix);
+uint64_t index_bytes(struct index *ix); /* of the local file */
+/* Of the lock, in ns: so far, or since the last index_forget_holds. */
 uint64_t index_longest_hold_ns(struct index *ix);
+void index_forget_holds(struct index *ix);
 
 #endif

@@ -55,9 +55,10 @@ static void find(struct check *c, const char *code, const char *text)
 #define STORED_TYPE(m) "(((" m " & 61440) | 32768) - ((" m " & 61440) & 32768))"
 #define IS_FOLDER(m)   STORED_TYPE(m) " = 16384"
 #define IS_SYMLINK(m)  STORED_TYPE(m) " = 40960"
-/* QUEUE_DROP_DATA, QUEUE_TRIM_DATA; QUEUE_ORPHAN */
+/* QUEUE_DROP_DATA, QUEUE_TRIM_DATA; QUEUE_ORPHAN; QUEUE_LOOSE */
 #define DATA_JOBS   "SELECT a FROM queue WHERE kind IN (1, 3)"
 #define ORPHAN_JOBS "SELECT a FROM queue WHERE kind = 2"
+#define LOOSE_JOBS  "SELECT a FROM queue WHERE kind = 4"
 /* Every row of a query is a finding; text takes its two numbers. */
 static const struct {
 	const char *code;
@@ -134,7 +135,8 @@ static const struct {
 	 "data"},
 	{"index-size-below-data",
 	 "SELECT i.ino, i.size FROM inode i WHERE i.data <> 0 "
-	 "AND i.data NOT IN (" DATA_JOBS ") AND i.size < "
+	 "AND i.data NOT IN (" DATA_JOBS ") "
+	 "AND i.ino NOT IN (" LOOSE_JOBS ") AND i.size < "
 	 "(SELECT e.off + e.len FROM extent e WHERE e.data = i.data "
 	 "ORDER BY e.off DESC LIMIT 1)",
 	 "inode, size"},

@@ -48,7 +48,8 @@ struct index_file {
 
 	struct mutex lock;
 	uint8_t *changed;     /* bit per region */
-	size_t changed_bytes; /* of the bitmap */
+	uint64_t *written;    /* word per region, bit per page: since settled */
+	size_t changed_bytes; /* of the first bitmap */
 	bool frozen;
 	uint32_t frozen_pages;
 	uint64_t *copied;	   /* word per region, bit per page */
@@ -84,6 +85,7 @@ static void file_free(struct index_file *f)
 	page_seal_free(f->read_seal);
 	region_set_release(&f->in_copy);
 	mem_free(f->changed);
+	mem_free(f->written);
 	mem_free(f->copied);
 	mem_free(f->path);
 	mem_free(f->cow_path);
@@ -204,14 +206,22 @@ int index_file_close(struct index_file *f, bool sync)
 static int grow_changed(struct index_file *f, uint32_t region)
 {
 	size_t need = (region / 8 / CHANGED_STEP + 1) * CHANGED_STEP;
+	const size_t word = 8 * sizeof(*f->written); /* bytes for 8 regions */
 	uint8_t *wide;
+	void *words;
 
 	if (need <= f->changed_bytes)
 		return 0;
+	words = mem_realloc(f->written, need * word);
+	if (!words)
+		return -ENOMEM;
+	f->written = words;
 	wide = mem_realloc(f->changed, need);
 	if (!wide)
 		return -ENOMEM;
 	memset(wide + f->changed_bytes, 0, need - f->changed_bytes);
+	memset(f->written + 8 * f->changed_bytes, 0,
+	       (need - f->changed_bytes) * word);
 	f->changed = wide;
 	f->changed_bytes = need;
 	return 0;
@@ -256,11 +266,17 @@ int index_file_read(struct index_file *f, uint32_t pgno, uint8_t *plain)
 	return rc ? rc : page_open(f->seal, pgno, plain);
 }
 
+/* Its bit in the word of its region. */
+static uint64_t page_bit(uint32_t pgno)
+{
+	return 1ULL << (pgno - 1) % PAGES_PER_REGION;
+}
+
 /* Saves the frozen content of a page that is about to be overwritten. */
 static void copy_out(struct index_file *f, uint32_t pgno)
 {
 	uint64_t *word = f->copied + REGION_OF(pgno);
-	uint64_t bit = 1ULL << (pgno - 1) % PAGES_PER_REGION;
+	uint64_t bit = page_bit(pgno);
 	int rc;
 
 	if (pgno > f->frozen_pages || f->cow_rc || *word & bit)
@@ -287,6 +303,7 @@ static int note_write(struct index_file *f, uint32_t pgno)
 	if (f->frozen)
 		copy_out(f, pgno);
 	f->changed[region / 8] |= (uint8_t)(1u << region % 8);
+	f->written[region] |= page_bit(pgno);
 	return 0;
 }
 
@@ -447,61 +464,21 @@ int index_file_region(struct index_file *f, uint32_t region, uint8_t *out)
 	return rc;
 }
 
-/* ---- free pages ---- */
+/* ---- what was written since ---- */
 
-static bool region_changed(struct index_file *f, uint32_t region)
+bool index_file_written(struct index_file *f, uint32_t pgno)
 {
+	uint32_t region = REGION_OF(pgno);
+
 	MUTEX_GUARD(&f->lock);
 	return region / 8 < f->changed_bytes &&
-	       f->changed[region / 8] >> region % 8 & 1;
+	       f->written[region] & page_bit(pgno);
 }
 
-static int clear_page(struct index_file *f, uint32_t pgno)
+void index_file_forget_written(struct index_file *f)
 {
-	uint8_t page[INDEX_PAGE];
-	int rc;
-
-	if (!region_changed(f, REGION_OF(pgno)))
-		return 0;
-	rc = index_file_read(f, pgno, page);
-	if (rc || page_is_blank(page))
-		return rc;
-	memset(page, 0, sizeof(page));
-	return index_file_write(f, pgno, page);
-}
-
-/* A trunk page: the next trunk, a count, so many numbers of free pages. */
-static int clear_leaves(struct index_file *f, const uint8_t *trunk)
-{
-	uint32_t n = get_be32(trunk + 4);
-
-	if (n > PAGE_USABLE / 4 - 2)
-		return -ERR_CORRUPT;
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t pgno = get_be32(trunk + 8 + (size_t)4 * i);
-		int rc = -ERR_CORRUPT;
-
-		if (pgno > 1 && pgno <= index_file_pages(f))
-			rc = clear_page(f, pgno);
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
-int index_file_clear_free(struct index_file *f)
-{
-	uint8_t page[INDEX_PAGE];
-	uint32_t limit = index_file_pages(f);
-	int rc = index_file_read(f, 1, page);
-	uint32_t trunk = get_be32(page + DB_FREE_TRUNK);
-
-	/* No chain of trunks is longer than the file. */
-	for (uint32_t i = 0; !rc && trunk && i < limit; i++) {
-		rc = index_file_read(f, trunk, page);
-		if (!rc)
-			rc = clear_leaves(f, page);
-		trunk = get_be32(page);
-	}
-	return rc;
+	MUTEX_GUARD(&f->lock);
+	if (f->written)
+		memset(f->written, 0,
+		       8 * f->changed_bytes * sizeof(*f->written));
 }

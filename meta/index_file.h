@@ -55,10 +55,8 @@ int index_file_region(struct index_file *f, uint32_t region,
 		      uint8_t *out) MUST_USE;
 void index_file_thaw(struct index_file *f, bool done);
 
-/*
- * Zeroes the free pages that a rolled-back operation left with content:
- * SQLite writes them, replay does not. Between transactions only.
- */
-int index_file_clear_free(struct index_file *f) MUST_USE;
+/* Was this page written since the last index_file_forget_written? */
+bool index_file_written(struct index_file *f, uint32_t pgno);
+void index_file_forget_written(struct index_file *f);
 
 #endif

@@ -18,6 +18,10 @@
 
 struct sqlite3;
 
+/* Pages are written out after so many statements. One changes two or three of
+ * them on average: about 2 ms. */
+#define FLUSH_STATEMENTS 128
+
 /* Keys of the table meta: disk format. */
 enum meta_key {
 	META_VERSION = 1,
@@ -30,6 +34,9 @@ struct index {
 	struct mutex lock;
 	uint64_t locked_at_ns;
 	atomic_uint_fast64_t longest_ns; /* any thread */
+	atomic_uint waiting, passed;	 /* for the lock; after waiting */
+	struct mutex way;		 /* for giving way; a leaf */
+	struct cond never;		 /* nobody signals it */
 
 	struct index_file *file;
 	struct index_vfs *vfs;
@@ -50,6 +57,7 @@ struct index {
 	/* the open record */
 	bool in_txn;
 	unsigned ops;
+	unsigned unflushed; /* statements whose pages are in memory only */
 	bool undone; /* an operation that had changed rows was rolled back */
 	struct bytes log;
 	atomic_size_t pending; /* log.len; any thread */
@@ -64,6 +72,7 @@ struct index {
 	struct refs refs;
 	uint64_t inodes;
 	int64_t inodes_op; /* what the open operation adds */
+	int64_t bytes_op;  /* the same of visible bytes in extents */
 };
 
 static inline uint64_t slot_bytes(const struct index *ix)

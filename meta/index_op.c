@@ -18,7 +18,9 @@
  * 3. Everything that can fail comes before the savepoint is released: memory
  *    for the log, space in the file, dead marks. Applying what is left to do in
  *    memory cannot fail.
- * 4. If tables and log could disagree (an undo, a release after the log was
+ * 4. Pages that changed are written out every FLUSH_STATEMENTS statements, so
+ *    that a COMMIT finds few of them and no hold of the lock is long.
+ * 5. If tables and log could disagree (an undo, a release after the log was
  *    joined, or a COMMIT failed; SQLite dropped the transaction) the statements
  *    turn sticky (C8).
  */
@@ -27,18 +29,48 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "meta/index_clear.h"
 #include "meta/index_impl.h"
 #include "meta/stmt_log.h"
 
 #define LOG_HEADS   20	 /* bytes at most of version and entry count */
 #define PAGES_AHEAD 1024 /* reserved beyond what is there */
 
+/* Who holds the lock so long lets others have it next. */
+#define LONG_NS	  100000
+#define WAY_NS	  50000
+#define WAY_TRIES 20
+
 /* ---- the lock ---- */
 
 void index_lock(struct index *ix)
 {
-	mutex_lock(&ix->lock);
+	if (!mutex_trylock(&ix->lock)) {
+		atomic_fetch_add(&ix->waiting, 1);
+		mutex_lock(&ix->lock);
+		atomic_fetch_sub(&ix->waiting, 1);
+		atomic_fetch_add(&ix->passed, 1);
+	}
 	ix->locked_at_ns = clock_mono_ns();
+}
+
+/*
+ * Lets one of those go first that wait. Who makes one long operation after
+ * another would shut them out: they are slower to wake up than it is to come
+ * back.
+ */
+static void give_way(struct index *ix)
+{
+	uint64_t passed = atomic_load(&ix->passed);
+
+	MUTEX_GUARD(&ix->way);
+	for (unsigned i = 0; i < WAY_TRIES; i++) {
+		if (!atomic_load(&ix->waiting) ||
+		    atomic_load(&ix->passed) != passed)
+			return;
+		(void)cond_wait_until(&ix->never, &ix->way,
+				      clock_mono_ns() + WAY_NS);
+	}
 }
 
 void index_unlock(struct index *ix)
@@ -48,11 +80,18 @@ void index_unlock(struct index *ix)
 	if (held > atomic_load(&ix->longest_ns))
 		atomic_store(&ix->longest_ns, held);
 	mutex_unlock(&ix->lock);
+	if (held > LONG_NS && atomic_load(&ix->waiting))
+		give_way(ix);
 }
 
 uint64_t index_longest_hold_ns(struct index *ix)
 {
 	return atomic_load(&ix->longest_ns);
+}
+
+void index_forget_holds(struct index *ix)
+{
+	atomic_store(&ix->longest_ns, 0);
 }
 
 /* ---- statements ---- */
@@ -212,6 +251,7 @@ static void join_log(struct index *ix)
 		rc = bytes_add(&ix->log, ix->op_log.data, ix->op_log.len);
 	MUST(rc == 0);
 	ix->ops++;
+	ix->unflushed += ix->op_entries;
 	atomic_store(&ix->pending, ix->log.len);
 }
 
@@ -263,6 +303,7 @@ int op_finish(struct index *ix, int rc)
 	refs_apply(&ix->refs);
 	ix->inodes += (uint64_t)ix->inodes_op;
 	ix->inodes_op = 0;
+	ix->bytes_op = 0;
 	ix->op_log.len = 0;
 	ix->op_entries = 0;
 	ix->op_error = 0;
@@ -270,11 +311,28 @@ int op_finish(struct index *ix, int rc)
 	return rc;
 }
 
+/* 4. A page that cannot be written now is written by the COMMIT, if it can. */
+static void flush_some(struct index *ix)
+{
+	if (ix->unflushed < FLUSH_STATEMENTS)
+		return;
+	ix->unflushed = 0;
+	index_vfs_forgive(ix->vfs, true);
+	stmts_flush(ix->stmts);
+	index_vfs_forgive(ix->vfs, false);
+}
+
 int index_end(struct index *ix, int rc)
 {
 	rc = op_finish(ix, rc);
+	flush_some(ix);
 	index_unlock(ix);
 	return rc;
+}
+
+unsigned index_op_changes(const struct index *ix)
+{
+	return ix->op_entries;
 }
 
 size_t index_pending(struct index *ix)
@@ -323,10 +381,12 @@ static int commit(struct index *ix)
 
 	ix->in_txn = false;
 	if (!rc && ix->undone)
-		rc = index_file_clear_free(ix->file);
+		rc = index_clear_free(ix->file);
+	index_file_forget_written(ix->file);
 	if (rc)
 		stmts_set_sticky(ix->stmts);
 	ix->undone = false;
+	ix->unflushed = 0;
 	return rc;
 }
 

@@ -20,6 +20,11 @@ void index_vfs_free(struct index_vfs *v);
 /* For sqlite3_open_v2. */
 const char *index_vfs_name(const struct index_vfs *v);
 /*
+ * While on, a write that fails is answered in a way that makes SQLite keep the
+ * page for later and its transaction as it is.
+ */
+void index_vfs_forgive(struct index_vfs *v, bool on);
+/*
  * The code behind SQLite's last "I/O error", 0 if there was none. Index lock.
  */
 int index_vfs_error(const struct index_vfs *v);

@@ -45,6 +45,7 @@
 
 #include "base/mem.h"
 #include "base/must.h"
+#include "base/mutant.h"
 #include "base/rnd.h"
 #include "meta/journal_impl.h"
 
@@ -116,6 +117,8 @@ static void set_sizes(struct journal *j, const struct journal_options *o)
 	j->file_max = MIN(j->file_max, whole_blocks(bound / 256));
 	j->file_max = MAX(j->file_max, j->file_min);
 	j->limit = MIN(MAX(LIMIT_FLOOR, 4 * j->file_max), bound / 64);
+	if (o->file_max)
+		j->limit = 8 * j->file_max;
 	j->limit = MAX(j->limit, 2 * j->file_min);
 	j->plan = j->file_min;
 }
@@ -133,7 +136,7 @@ static struct journal *journal_alloc(const struct journal_options *o)
 	j->pool = o->pool;
 	j->epoch = sb->epoch[sb->epochs - 1].number;
 	memcpy(j->epoch_id, sb->epoch[sb->epochs - 1].id, sizeof(j->epoch_id));
-	j->wanted = o->pool->geo.m + 1u;
+	j->wanted = o->pool->geo.m + !MUTANT(JOURNAL_ON_M);
 	j->next_seq = o->next_seq;
 	rnd_bytes(j->chain, sizeof(j->chain));
 	mutex_init(&j->mu);
@@ -149,7 +152,7 @@ static struct journal *journal_alloc(const struct journal_options *o)
 static void first_copies(struct journal *j)
 {
 	for (unsigned n = 0; n < j->wanted;) {
-		int slot = journal_members_recruit(j, false);
+		int slot = journal_members_recruit(j, JOURNAL_FOR_COPY);
 		int rc;
 
 		if (slot < 0)
@@ -253,7 +256,7 @@ static struct journal_file *releasable_locked(struct journal *j,
 	struct journal_file *f = TAILQ_FIRST(&j->files);
 	bool empty;
 
-	if (!f || f->last_seq > covered)
+	if (!f || f->last_seq > covered + MUTANT(RECYCLE_EARLY))
 		return NULL;
 	empty = f->last_seq < f->head.first_seq;
 	if (!TAILQ_NEXT(f, link) && (j->appending || empty))

@@ -38,7 +38,8 @@ struct journal_options {
 	struct pool *pool; /* borrowed; its newest epoch is the journal's */
 	uint64_t next_seq; /* of the first record */
 	uint32_t file_min; /* 0: JOURNAL_FILE_MIN; tests make it small */
-	uint32_t file_max; /* 0: JOURNAL_FILE_MAX */
+	uint32_t file_max; /* 0: JOURNAL_FILE_MAX; given: 8 of them are all
+			      the space there is */
 };
 
 /*
@@ -55,9 +56,15 @@ void journal_free(struct journal *j, bool remove);
 /*
  * Appends record seq (the last one's + 1). Returns when it is durable on
  * min(m+1, u) copies (C2), with copies that failed or are slow replaced by the
- * spare or another member after all uncovered records were copied there. A
- * member that is up but has no room for a copy counts in u, so without another
- * the answer is -ENOSPC; one that is DOWN, hangs or fails otherwise does not.
+ * spare or another member after all uncovered records were copied there.
+ *
+ * Members that answer count in u, also those that cannot hold a copy: one that
+ * is full, so that without another the answer is -ENOSPC, and one that fails
+ * otherwise. That one is asked again at once until it can or is DOWN (the
+ * breaker of backend.h decides); if neither comes soon the answer is -EIO. One
+ * that is DOWN, or has not answered within BACKEND_DEADLINE_MS when it was
+ * asked last, does not count.
+ *
  * `acked`: the last seq acknowledged to anyone, below seq. Errors: nothing may
  * be acknowledged; the file ends (C9) and the same record may be appended again
  * (it goes to a new file). -ENOSPC, -ERR_UNAVAILABLE (no copy took it), -EFBIG
@@ -65,6 +72,14 @@ void journal_free(struct journal *j, bool remove);
  */
 int journal_append(struct journal *j, uint64_t seq, uint64_t acked,
 		   const void *payload, size_t len) MUST_USE;
+/*
+ * Did an append fail for what the journal lacks: room, or members that can hold
+ * a copy? Then a checkpoint, which needs no journal, may put an end to it.
+ */
+static inline bool journal_lacks(int rc)
+{
+	return rc == -ENOSPC || rc == -EIO || rc == -ERR_UNAVAILABLE;
+}
 
 /*
  * Records up to `covered` are in a durable checkpoint whose superblocks are

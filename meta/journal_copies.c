@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "base/mutant.h"
 #include "meta/journal_impl.h"
 
 #define CREATE_STEP (4u << 20) /* zeros written by one request */
@@ -137,12 +138,13 @@ void journal_copies_create(struct journal_set *set, uint64_t bytes,
 
 /* ---- taking on ---- */
 
-static int create_one(struct journal *j, struct journal_copy *c, uint64_t bytes)
+static int create_one(struct journal_copy *c, uint64_t bytes,
+		      uint64_t patience_ns)
 {
 	struct journal_set set = {0};
 
 	set.copy[c->slot] = c;
-	journal_copies_create(&set, bytes, journal_patience_ns(j));
+	journal_copies_create(&set, bytes, patience_ns);
 	return set.rc[c->slot];
 }
 
@@ -169,7 +171,7 @@ static int use_spare(struct journal *j, struct journal_copy *c)
 
 /* The copy of f on the member, its bytes included. */
 static int join_file(struct journal *j, struct journal_file *f, unsigned slot,
-		     bool last)
+		     bool last, uint64_t patience_ns)
 {
 	struct journal_copy *c = journal_copy_new(j, slot, f->head.file);
 	uint64_t ahead = last ? MIN(f->head.size, j->file_min) : JOURNAL_BLOCK;
@@ -180,7 +182,7 @@ static int join_file(struct journal *j, struct journal_file *f, unsigned slot,
 	if (last && j->member[slot].spare)
 		rc = use_spare(j, c);
 	else
-		rc = create_one(j, c, ahead);
+		rc = create_one(c, ahead, patience_ns);
 	mutex_lock(&j->mu);
 	f->copy[slot] = c;
 	mutex_unlock(&j->mu);
@@ -207,15 +209,16 @@ static int snapshot(struct journal *j, struct journal_file ***out,
 	return 0;
 }
 
-static int join_files(struct journal *j, unsigned slot)
+static int join_files(struct journal *j, unsigned slot, uint64_t patience_ns)
 {
 	AUTO_FREE struct journal_file **files = NULL;
 	unsigned n = 0;
 	int rc = snapshot(j, &files, &n);
 
 	for (unsigned i = 0; i < n && !rc; i++) {
-		if (files[i]->used || i == n - 1)
-			rc = join_file(j, files[i], slot, i == n - 1);
+		if ((files[i]->used && !MUTANT(MOVE_WITHOUT_OLD)) || i == n - 1)
+			rc = join_file(j, files[i], slot, i == n - 1,
+				       patience_ns);
 	}
 	MUTEX_GUARD(&j->mu);
 	j->moving = false;
@@ -223,18 +226,29 @@ static int join_files(struct journal *j, unsigned slot)
 	return rc;
 }
 
-static int join(struct journal *j, unsigned slot)
+/* J1: every file with records is there. */
+static void check_copy_locked(const struct journal *j, unsigned slot)
+{
+	const struct journal_file *f;
+
+	TAILQ_FOREACH (f, &j->files, link)
+		MUST(!f->used || f->copy[slot]);
+}
+
+static int join(struct journal *j, unsigned slot, uint64_t patience_ns)
 {
 	struct journal_member *m = &j->member[slot];
 	int rc = m->spare ? 0 : journal_members_enlist(j, slot);
 
 	if (!rc)
-		rc = join_files(j, slot);
+		rc = join_files(j, slot, patience_ns);
 	if (rc)
 		return rc;
 	mutex_lock(&j->mu);
+	check_copy_locked(j, slot);
 	m->role = JOURNAL_COPY;
-	m->full = false;
+	m->why = 0;
+	m->silent = false;
 	j->replaced += j->started;
 	mutex_unlock(&j->mu);
 	if (j->started)
@@ -247,13 +261,27 @@ int journal_copies_add(struct journal *j)
 	int rc = -ERR_UNAVAILABLE;
 
 	for (;;) {
-		int slot = journal_members_recruit(j, false);
+		int slot = journal_members_recruit(j, JOURNAL_FOR_COPY);
 
 		if (slot < 0)
 			return rc;
-		rc = join(j, (unsigned)slot);
+		rc = join(j, (unsigned)slot, journal_patience_ns(j));
 		if (!rc)
 			return 0;
 		journal_members_drop(j, (unsigned)slot, rc);
 	}
+}
+
+int journal_copies_insist(struct journal *j)
+{
+	int slot = journal_members_recruit(j, JOURNAL_FOR_C2), rc;
+
+	if (slot < 0)
+		return slot;
+	rc = join(j, (unsigned)slot, BACKEND_DEADLINE_MS * NS_PER_MS);
+	if (rc == -ETIMEDOUT)
+		journal_members_give_up(j, (unsigned)slot);
+	else if (rc)
+		journal_members_drop(j, (unsigned)slot, rc);
+	return rc;
 }

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/must.h"
 #include "meta/journal_impl.h"
 
 #define REMOVE_BATCH 32
@@ -59,13 +60,15 @@ static struct journal_file *take_next(struct journal *j, uint64_t bytes)
 
 struct journal_file *journal_file_take(struct journal *j, uint64_t bytes)
 {
-	struct journal_file *f = take_next(j, bytes);
+	struct journal_file *f = take_next(j, bytes), *last;
 
 	if (!f)
 		f = journal_file_new(j, MAX(j->file_min, bytes));
 	if (!f)
 		return NULL;
 	MUTEX_GUARD(&j->mu);
+	last = TAILQ_LAST(&j->files, journal_file_list);
+	MUST(!last || last->head.file < f->head.file); /* J5 */
 	f->head.first_seq = j->next_seq;
 	f->last_seq = j->next_seq - 1;
 	TAILQ_INSERT_TAIL(&j->files, f, link);
@@ -293,7 +296,8 @@ static int make_spare_on(struct journal *j, unsigned slot)
 	}
 	j->member[slot].spare = set.copy[slot];
 	j->member[slot].role = JOURNAL_SPARE;
-	j->member[slot].full = false;
+	j->member[slot].why = 0;
+	j->member[slot].silent = false;
 	cond_broadcast(&j->changed);
 	return 0;
 }
@@ -303,7 +307,7 @@ void journal_make_spare(struct journal *j)
 	int slot = 0, rc = -1;
 
 	while (rc && slot >= 0 && !has_spare(j)) {
-		slot = journal_members_recruit(j, true);
+		slot = journal_members_recruit(j, JOURNAL_FOR_SPARE);
 		if (slot < 0)
 			break;
 		rc = make_spare_on(j, (unsigned)slot);

@@ -66,9 +66,10 @@ enum journal_role {
 
 struct journal_member {
 	enum journal_role role;
-	bool listed;	  /* next_attempt is above all names seen there */
-	bool full;	  /* the last attempt to use it met ENOSPC */
-	bool lagging;	  /* append thread: has not answered a write */
+	bool listed;  /* next_attempt is above all names seen there */
+	int why;      /* the last attempt to use it failed so; 0: it did not */
+	bool silent;  /* it had all the time there is, and no answer */
+	bool lagging; /* append thread: has not answered a write */
 	uint32_t attempt; /* in the names of the copies it holds */
 	uint32_t next_attempt;
 	unsigned failures;	    /* so far */
@@ -144,21 +145,40 @@ void journal_copies_create(struct journal_set *set, uint64_t bytes,
  * error of the last one tried.
  */
 int journal_copies_add(struct journal *j) MUST_USE;
+/*
+ * The same without regard to who has failed before, for one member that
+ * answers (and has room, as far as is known), and with all the patience there
+ * is: C2 needs it now. -ERR_UNAVAILABLE: there is none.
+ */
+int journal_copies_insist(struct journal *j) MUST_USE;
 
 /* ---- journal_members.c ---- */
 
 /* Learns usage and names on all members, at the same time. */
 void journal_members_survey(struct journal *j);
+enum journal_need {
+	JOURNAL_FOR_SPARE, /* an existing one is not taken, nobody waited for */
+	JOURNAL_FOR_COPY,
+	JOURNAL_FOR_C2, /* also one whose last attempt is not long ago */
+};
 /*
  * The best member to take on next; JOURNAL_JOINING from now on. Its slot, or
- * -ERR_UNAVAILABLE. for_spare: an existing spare is not taken and nobody is
- * waited for.
+ * -ERR_UNAVAILABLE.
  */
-int journal_members_recruit(struct journal *j, bool for_spare) MUST_USE;
+int journal_members_recruit(struct journal *j, enum journal_need need) MUST_USE;
 /* Names for the copies of a recruit that has none yet. 0 or a list's error. */
 int journal_members_enlist(struct journal *j, unsigned slot) MUST_USE;
 /* The member holds nothing any more; rc is why. */
 void journal_members_drop(struct journal *j, unsigned slot, int rc);
+/*
+ * The same for one that did not answer within BACKEND_DEADLINE_MS: it does not
+ * count as reachable (C2) until it answers again.
+ */
+void journal_members_give_up(struct journal *j, unsigned slot);
+/* Members that hold copies, and others that are up and not silent: u. */
+unsigned journal_members_reachable_locked(struct journal *j);
+/* There are too few copies: what to tell, by what the others failed with. */
+int journal_members_why(struct journal *j) MUST_USE;
 
 /* ---- journal_move.c ---- */
 

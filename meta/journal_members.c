@@ -39,11 +39,17 @@ static void note_names(struct journal *j, unsigned slot, struct bio *list)
 	m->listed = true;
 }
 
+static bool is_full(int rc)
+{
+	return rc == -ENOSPC || rc == -EDQUOT;
+}
+
 static void back_off_locked(struct journal_member *m, int rc)
 {
-	uint64_t ms = rc == -ENOSPC ? BACKOFF_FULL_MS : BACKOFF_MS;
+	uint64_t ms = is_full(rc) ? BACKOFF_FULL_MS : BACKOFF_MS;
 
-	m->full = rc == -ENOSPC;
+	m->why = rc;
+	m->silent &= rc == -ETIMEDOUT;
 	m->failures++;
 	m->retry_ns = clock_mono_ns() + ms * NS_PER_MS;
 }
@@ -60,6 +66,7 @@ static void survey_end(struct journal *j, unsigned slot, struct bio *usage,
 		MUTEX_GUARD(&j->mu);
 		back_off_locked(&j->member[slot],
 				usage_rc ? usage_rc : list_rc);
+		j->member[slot].silent = usage_rc == -ETIMEDOUT;
 	}
 	bio_unref(usage);
 	bio_unref(list);
@@ -162,18 +169,28 @@ static struct rank rank_locked(struct journal *j, unsigned slot)
 	};
 }
 
-static int best_locked(struct journal *j)
+/* Whose turn it is, or, for C2, who may be asked out of turn. */
+static bool eligible_locked(struct journal *j, unsigned slot, uint64_t now,
+			    enum journal_need need)
+{
+	const struct journal_member *m = &j->member[slot];
+
+	if (m->role != JOURNAL_NONE || !journal_up(j->pool, slot))
+		return false;
+	return now >= m->retry_ns ||
+	       (need == JOURNAL_FOR_C2 && !m->silent && !is_full(m->why));
+}
+
+static int best_locked(struct journal *j, enum journal_need need)
 {
 	uint64_t now = clock_mono_ns();
 	struct rank best = {0};
 	int found = -1;
 
 	for (unsigned i = 0; i < j->pool->n; i++) {
-		const struct journal_member *m = &j->member[i];
 		struct rank r;
 
-		if (m->role != JOURNAL_NONE || now < m->retry_ns ||
-		    !journal_up(j->pool, i))
+		if (!eligible_locked(j, i, now, need))
 			continue;
 		r = rank_locked(j, i);
 		if (found >= 0 && !better(&r, &best))
@@ -195,8 +212,9 @@ static int find_role_locked(const struct journal *j, enum journal_role role,
 	return -1;
 }
 
-int journal_members_recruit(struct journal *j, bool for_spare)
+int journal_members_recruit(struct journal *j, enum journal_need need)
 {
+	bool for_spare = need == JOURNAL_FOR_SPARE;
 	uint64_t until_ns = clock_mono_ns() + BACKEND_DEADLINE_MS * NS_PER_MS;
 	int slot;
 
@@ -206,7 +224,7 @@ int journal_members_recruit(struct journal *j, bool for_spare)
 		if (!for_spare)
 			slot = find_role_locked(j, JOURNAL_SPARE, true);
 		if (slot < 0)
-			slot = best_locked(j);
+			slot = best_locked(j, need);
 		if (slot >= 0)
 			break;
 		/* One that is being made a spare is soon to be had. */
@@ -266,4 +284,48 @@ void journal_members_drop(struct journal *j, unsigned slot, int rc)
 	log_event(LOG_LVL_WARN,
 		  was_copy ? "journal_copy_lost" : "journal_copy_refused",
 		  "member=%u rc=%s", slot, err_name(rc));
+}
+
+void journal_members_give_up(struct journal *j, unsigned slot)
+{
+	mutex_lock(&j->mu);
+	j->member[slot].silent = true;
+	mutex_unlock(&j->mu);
+	journal_members_drop(j, slot, -ETIMEDOUT);
+}
+
+/* ---- how many there are ---- */
+
+static bool is_missing_locked(struct journal *j, unsigned slot)
+{
+	const struct journal_member *m = &j->member[slot];
+
+	return m->role != JOURNAL_COPY && !m->silent &&
+	       journal_up(j->pool, slot);
+}
+
+unsigned journal_members_reachable_locked(struct journal *j)
+{
+	unsigned u = journal_count_locked(j);
+
+	for (unsigned i = 0; i < j->pool->n; i++)
+		u += is_missing_locked(j, i);
+	return u;
+}
+
+/* Room can be made, so that is said first; then what is our own trouble. */
+int journal_members_why(struct journal *j)
+{
+	bool full = false, memory = false;
+
+	MUTEX_GUARD(&j->mu);
+	for (unsigned i = 0; i < j->pool->n; i++) {
+		if (!is_missing_locked(j, i))
+			continue;
+		full |= is_full(j->member[i].why);
+		memory |= j->member[i].why == -ENOMEM;
+	}
+	if (full)
+		return -ENOSPC;
+	return memory ? -ENOMEM : -EIO;
 }

@@ -24,6 +24,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 
 /* ---- headers ---- */
 
@@ -89,7 +90,8 @@ static int enter(struct scan *s, const struct journal_head *h, unsigned slot,
 
 static bool is_wanted(const struct scan *s, const struct journal_head *h)
 {
-	return memcmp(h->epoch_id, s->epoch_id, sizeof(h->epoch_id)) == 0;
+	return MUTANT(DROP_EPOCH_CHECK) ||
+	       memcmp(h->epoch_id, s->epoch_id, sizeof(h->epoch_id)) == 0;
 }
 
 static int read_head(struct scan *s, unsigned slot, const char *name,
@@ -329,7 +331,8 @@ static bool too_few_heard(struct scan *s, const struct scan_file *last)
 			s->unread[last->copy[i].slot] = true;
 	}
 	for (unsigned i = 0; i < s->pool->n; i++)
-		unread += s->unread[i] || s->hung[i];
+		unread += (s->unread[i] || s->hung[i]) &&
+			  !MUTANT(UNREACHABLE_IS_MISSING);
 	s->result->heard = s->reachable - unread;
 	return unread && s->reachable >= need && s->reachable - unread < need;
 }

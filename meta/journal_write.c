@@ -8,8 +8,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "base/mutant.h"
 #include "base/rnd.h"
 #include "meta/journal_impl.h"
+
+#define INSIST_TRIES (2 * BACKEND_STRIKES) /* for each member */
 
 /* One write to all copies of a file. */
 struct write {
@@ -23,22 +26,16 @@ struct write {
 /* ---- how many copies there must be ---- */
 
 /*
- * Members that are up but full are reachable, so they count in u (C2); those
- * that failed otherwise, or do not answer, do not.
+ * Members that answer count in u (C2), also if all they say is no: that they
+ * are full, or cannot write. Those that do not answer, or are DOWN, do not.
  */
 static bool enough_copies(struct journal *j)
 {
-	unsigned u, copies;
+	unsigned copies;
 
 	MUTEX_GUARD(&j->mu);
-	u = copies = journal_count_locked(j);
-	for (unsigned i = 0; i < j->pool->n; i++) {
-		const struct journal_member *m = &j->member[i];
-
-		u += m->role == JOURNAL_NONE && m->full &&
-		     journal_up(j->pool, i);
-	}
-	return copies >= MIN(j->wanted, u);
+	copies = journal_count_locked(j);
+	return copies >= MIN(j->wanted, journal_members_reachable_locked(j));
 }
 
 static unsigned count(struct journal *j)
@@ -47,10 +44,21 @@ static unsigned count(struct journal *j)
 	return journal_count_locked(j);
 }
 
+/*
+ * Those that have failed lately have their turn later, but not while C2 needs
+ * them: then they are asked until one can, or the breaker says that it is DOWN
+ * (BACKEND_STRIKES failures in a row; it may answer others well in between), or
+ * that is enough.
+ */
 static void top_up(struct journal *j)
 {
+	unsigned tries = INSIST_TRIES * j->pool->n;
+
 	while (count(j) < j->wanted && journal_copies_add(j) == 0)
 		;
+	while (tries-- && !enough_copies(j))
+		if (journal_copies_insist(j) == -ERR_UNAVAILABLE)
+			break;
 }
 
 /* ---- writing to all copies ---- */
@@ -113,6 +121,10 @@ static void settle_laggard(struct journal *j, struct write *w, unsigned slot)
 			rc = -ETIMEDOUT;
 		} else {
 			rc = bio_wait(bio, w->hard_ns);
+			if (rc == -ETIMEDOUT) {
+				journal_members_give_up(j, slot);
+				return;
+			}
 		}
 	}
 	if (rc) {
@@ -125,11 +137,16 @@ static void settle_laggard(struct journal *j, struct write *w, unsigned slot)
 
 static int settle(struct journal *j, struct write *w)
 {
-	if (!journal_wait(w->bio, journal_patience_ns(j)))
+	const bool early = MUTANT(ACK_EARLY);
+
+	if (!(early ? bio_wait_some(w->bio, POOL_MEMBERS_MAX, 1, w->hard_ns)
+		    : journal_wait(w->bio, journal_patience_ns(j))))
 		return failure(w); /* J6 */
 	mutex_lock(&j->mu);
 	w->f->used = w->pos + w->b->len;
 	mutex_unlock(&j->mu);
+	if (early)
+		return 0;
 	drop_failed(j, w);
 	for (unsigned i = 0; i < POOL_MEMBERS_MAX; i++) {
 		if (w->bio[i] && j->member[i].lagging)
@@ -248,10 +265,13 @@ static int begin_life(struct journal *j, struct journal_file *f)
 	int rc;
 
 	rnd_bytes(salt, sizeof(salt));
+	if (MUTANT(REUSE_SALT) && f->head.epoch) /* it had a life */
+		memcpy(salt, f->head.salt, sizeof(salt));
 	rc = journal_codec_key(j->pool, salt, &f->aead);
 	if (rc)
 		return rc;
 	MUTEX_GUARD(&j->mu);
+	MUST(!f->used && memcmp(f->head.salt, salt, sizeof(salt))); /* C9 */
 	f->head.epoch = j->epoch;
 	memcpy(f->head.epoch_id, j->epoch_id, sizeof(j->epoch_id));
 	memcpy(f->head.chain, j->chain, sizeof(j->chain));
@@ -309,6 +329,7 @@ static int file_with_room(struct journal *j, uint64_t room,
 		return rc;
 	MUTEX_GUARD(&j->mu);
 	*out = j->current;
+	MUST(!j->current->spoiled); /* J3 */
 	j->current->last_seq = j->next_seq;
 	return 0;
 }
@@ -330,8 +351,8 @@ static int put_record(struct journal *j, struct journal_file *f,
 	if (!rc)
 		rc = write_all(j, f, b, f->used);
 	if (!rc && !enough_copies(j))
-		rc = -ENOSPC;
-	if (rc)
+		rc = journal_members_why(j);
+	if (rc && !MUTANT(SEAL_AGAIN))
 		end_file(j, f);
 	return rc;
 }
@@ -393,7 +414,8 @@ int journal_append(struct journal *j, uint64_t seq, uint64_t acked,
 	begin_append(j);
 	MUST(seq == j->next_seq && acked < seq);
 	top_up(j);
-	rc = enough_copies(j) ? append(j, acked, payload, len) : -ENOSPC;
+	rc = enough_copies(j) ? append(j, acked, payload, len)
+			      : journal_members_why(j);
 	if (end_append(j))
 		journal_kick(j);
 	if (rc)

@@ -28,6 +28,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/must.h"
+#include "base/mutant.h"
 #include "base/sync.h"
 #include "base/workq.h"
 #include "meta/rows.h"
@@ -142,6 +144,19 @@ static uint32_t chunks_bytes(const struct seg_build *b, uint32_t from,
 		seg_build_entry(b, i, &data, &off, &ref);
 		bytes += ref.stored_len;
 	}
+	return bytes;
+}
+
+uint64_t jseg_unstriped(struct jseg *js)
+{
+	struct jpart *p;
+	uint64_t bytes = 0;
+
+	MUTEX_GUARD(&js->listing);
+	TAILQ_FOREACH (p, &js->parts, entry)
+		if (p->state != PART_SEALED)
+			bytes += chunks_bytes(p->build, 0,
+					      seg_build_count(p->build));
 	return bytes;
 }
 
@@ -285,6 +300,12 @@ static int rotate_locked(struct jseg *js)
 	return p ? submit_seal(js, p) : 0;
 }
 
+/* Never, but for a deliberate bug. */
+static bool is_left_out(struct jpart *p)
+{
+	return MUTANT(REPROTECT_TAIL) && p->restored && TAILQ_NEXT(p, entry);
+}
+
 /* Queues those again whose sealing failed, each once; adding is held. */
 static int retry_failed(struct jseg *js)
 {
@@ -295,7 +316,8 @@ static int retry_failed(struct jseg *js)
 	do {
 		mutex_lock(&js->listing);
 		TAILQ_FOREACH (p, &js->parts, entry)
-			if (p->state == PART_WAITING && p->round != js->round)
+			if (p->state == PART_WAITING && p->round != js->round &&
+			    !is_left_out(p))
 				break;
 		if (p)
 			p->round = js->round;
@@ -373,16 +395,34 @@ static int make_room(struct jseg *js)
 	return rc < 0 ? rc : too_many_failed(js);
 }
 
+/*
+ * A record has its limit, and many may add while one is being appended: what
+ * has a stripe needs none. adding is held.
+ */
+static int limit_pending(struct jseg *js)
+{
+	int rc;
+
+	if (jseg_pending(js) < JSEG_PENDING_MAX)
+		return 0;
+	rc = rotate_locked(js);
+	workq_drain(js->sealer);
+	if (rc == 0 && jseg_pending(js) >= JSEG_PENDING_MAX)
+		rc = first_failure(js);
+	return rc;
+}
+
 int jseg_add(struct jseg *js, uint64_t data_id, uint64_t offset,
 	     const void *plain, uint32_t len, struct seg_id *segment_out,
 	     struct chunk_ref *ref_out)
 {
 	int level = js->o.pool->geo.level;
-	int rc = 0;
+	int rc;
 
 	MUTEX_GUARD(&js->adding);
+	rc = limit_pending(js);
 	for (;;) {
-		if (!js->current) {
+		if (rc == 0 && !js->current) {
 			wait_for_sealer(js);
 			rc = make_room(js);
 			if (rc == 0)
@@ -390,6 +430,7 @@ int jseg_add(struct jseg *js, uint64_t data_id, uint64_t offset,
 		}
 		if (rc < 0)
 			return rc;
+		MUST(!js->current->restored); /* J4 */
 		rc = seg_build_add(js->current->build, data_id, offset, plain,
 				   len, level, ref_out);
 		if (rc == 0)
@@ -447,8 +488,10 @@ void jseg_forget(struct jseg *js, uint64_t durable)
 	MUTEX_GUARD(&js->listing);
 	for (p = TAILQ_FIRST(&js->parts); p; p = next) {
 		next = TAILQ_NEXT(p, entry);
-		if (p->state == PART_SEALED && p->seal_seq <= durable)
-			part_unlist_locked(js, p);
+		if (p->state != PART_SEALED || p->seal_seq > durable)
+			continue;
+		MUST(p->seal_seq); /* J2 */
+		part_unlist_locked(js, p);
 	}
 }
 
@@ -479,7 +522,8 @@ static void carry_take_locked(struct jseg_carry *c, struct jpart *p,
 {
 	uint32_t count = seg_build_count(p->build);
 
-	if (p->restored || p->carried >= count)
+	if (p->restored || p->carried >= count ||
+	    (MUTANT(FORGET_AT_SEAL) && p->state != PART_OPEN))
 		return;
 	c->part[c->n++] = (struct carry_part){p, p->carried, count};
 	c->js->pending -= chunks_bytes(p->build, p->carried, count);

@@ -19,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/limit.h"
 #include "backend/segment.h"
 #include "backend/store.h"
 #include "meta/index.h"
@@ -26,7 +27,7 @@
 struct jseg;
 
 struct jseg_options {
-	struct index *ix;	/* borrowed, as all */
+	struct index *ix; /* borrowed, as all */
 	struct store *store;
 	struct pool *pool;
 	uint32_t cap; /* payload bytes of one segment */
@@ -36,11 +37,15 @@ int jseg_new(const struct jseg_options *o, struct jseg **out) MUST_USE;
  * in the journal). NULL is allowed. */
 void jseg_free(struct jseg *js);
 
+/* No chunk is added while this much waits for a record: it is striped first. */
+#define JSEG_PENDING_MAX LIMIT(4u << 20, 64u << 10)
+
 /*
  * Compresses and seals one chunk into the current segment (a new one when it
  * is full). Not inside an operation. The bytes are in the record that is open
  * when it returns, or an earlier one: enter the extent in an operation begun
- * afterwards.
+ * afterwards. May wait for segments to be striped: when there are too many, or
+ * JSEG_PENDING_MAX is reached; fails as that does.
  */
 int jseg_add(struct jseg *js, uint64_t data_id, uint64_t offset,
 	     const void *plain, uint32_t len, struct seg_id *segment_out,
@@ -48,6 +53,9 @@ int jseg_add(struct jseg *js, uint64_t data_id, uint64_t offset,
 
 /* Bytes sealed but not yet carried by a record: a record is limited. */
 size_t jseg_pending(struct jseg *js);
+
+/* Sealed bytes that have no stripe yet, carried by a record or not. */
+uint64_t jseg_unstriped(struct jseg *js);
 
 /*
  * What record seq has to carry; call in the lock hold of its index_cut.

@@ -222,7 +222,7 @@ static int decode_head(struct reader *r, struct manifest *m)
 static int make_room(const struct reader *r, struct manifest *m)
 {
 	uint64_t least = (uint64_t)m->regions * sizeof(struct manifest_region) +
-			 (uint64_t)m->segments * 4;
+			 (uint64_t)m->segments * (4 + SEG_DESC_MIN);
 
 	if (least > reader_left(r))
 		return -ERR_TRUNCATED;

@@ -69,8 +69,9 @@ int dentry_delete(struct index *ix, uint64_t id) MUST_USE;
 /*
  * Entries of parent with id > after in ascending order, with their inodes
  * when `inodes` (else row zero but ino); each() returning non-zero ends it and
- * is returned. each must not call row functions. -ERR_CORRUPT: a name without
- * an inode, only noticed with `inodes`.
+ * is returned. each must not call row functions. -ERR_CORRUPT: a name that is
+ * none (others that look at it answer the same), or one without an inode, only
+ * noticed with `inodes`.
  */
 int dentry_list(struct index *ix, uint64_t parent, uint64_t after, bool inodes,
 		int (*each)(void *arg, const struct dentry_row *d,
@@ -134,8 +135,18 @@ int extent_cut(struct index *ix, uint64_t data, uint64_t off, uint64_t len,
 	       unsigned max_rows) MUST_USE;
 /* Number of rows of a data id, counted up to max: O(result). */
 int extent_count(struct index *ix, uint64_t data, unsigned max) MUST_USE;
-/* Visible bytes of a data id: for st_blocks. O(its rows), 60 ns each. */
+/*
+ * Adds to *sum the visible bytes of rows from *off on, at most max rows (about
+ * 100 ns each), and sets *off to where it goes on. 1: that was all, 0: more may
+ * follow. What lies at or above `end` does not count.
+ */
+int extent_sum(struct index *ix, uint64_t data, uint64_t end, unsigned max,
+	       uint64_t *off, uint64_t *sum) MUST_USE;
+/* All of a data id, in one hold: for checks. */
 int extent_bytes(struct index *ix, uint64_t data, uint64_t *out) MUST_USE;
+/* Visible bytes that the open operation has added so far, less those that it
+ * has taken away, over all data ids. [op] */
+int64_t extent_op_bytes(const struct index *ix);
 
 /* ---- segments ---- */
 enum seg_state {
@@ -152,6 +163,8 @@ struct segment_row {
 };
 int segment_get(struct index *ix, struct seg_id id,
 		struct segment_row *out) MUST_USE;
+/* Is there a row of it, and not a DEAD one? In memory: O(1). [op] too */
+bool segment_usable(struct index *ix, struct seg_id id);
 /* state OPEN or SEALED. If nothing refers to it when the operation ends and
  * it is SEALED it is marked DEAD at once. */
 int segment_insert(struct index *ix, const struct seg_desc *desc,
@@ -182,6 +195,8 @@ enum queue_kind {
 	QUEUE_DROP_DATA = 1, /* a = data id: remove all its extents */
 	QUEUE_ORPHAN = 2,    /* a = ino: unlinked but open */
 	QUEUE_TRIM_DATA = 3, /* a = data id, b = offset: remove from there */
+	QUEUE_LOOSE = 4,     /* a = ino: after a crash remove what lies beyond
+				its size */
 };
 struct queue_row {
 	uint64_t id;
@@ -194,6 +209,8 @@ int queue_remove(struct index *ix, uint64_t id) MUST_USE;
 /* First job with id > after; -ENOENT. */
 int queue_next(struct index *ix, uint64_t after,
 	       struct queue_row *out) MUST_USE;
+/* Is there a job of this kind? 1: yes, 0: no. */
+int queue_any(struct index *ix, enum queue_kind kind) MUST_USE;
 /* The job of this kind and a; -ENOENT. */
 int queue_find(struct index *ix, enum queue_kind kind, uint64_t a,
 	       struct queue_row *out) MUST_USE;

@@ -5,8 +5,9 @@
  *     varint  stored length << 2 | codec << 1 | partial
  *     varint  plain length, only if partial
  *
- * A chunk that is not partial holds the pool's chunk size. Chunks lie back to
- * back from the row's position on. A stored length is never 0 (it includes the
+ * A chunk that is not partial holds the pool's chunk size, one that is holds
+ * less: each row has one spelling. Chunks lie back to back from the row's
+ * position on. A stored length is never 0 (it includes the
  * tag), so a leading zero byte is free for a later format.
  */
 #include "base/mem.h"
@@ -37,11 +38,12 @@ static int decode_one(struct reader *r, uint32_t pos, uint32_t chunk_bytes,
 		      struct chunk_ref *out)
 {
 	uint64_t head = reader_varint(r);
-	uint64_t plain = head & 1 ? reader_varint(r) : chunk_bytes;
+	bool partial = head & 1;
+	uint64_t plain = partial ? reader_varint(r) : chunk_bytes;
 	uint64_t stored = head >> STORED_BITS;
 
 	if (r->bad || !stored || stored > UINT32_MAX - pos || !plain ||
-	    plain > chunk_bytes)
+	    plain > chunk_bytes - partial)
 		return -ERR_CORRUPT;
 	*out = (struct chunk_ref){
 		.pos = pos,

@@ -27,7 +27,8 @@ static int dentry_from_query(const struct query *q, struct dentry_row *out)
 	size_t len;
 	const void *name = query_blob(q, 4, &len);
 
-	if (code >= ARRAY_LEN(type_of_code) || !len || len > NAME_BYTES_MAX)
+	if (code >= ARRAY_LEN(type_of_code) || !len || len > NAME_BYTES_MAX ||
+	    memchr(name, '/', len) || memchr(name, '\0', len))
 		return -ERR_CORRUPT;
 	out->id = (uint64_t)query_int(q, 0);
 	out->parent = (uint64_t)query_int(q, 1);

@@ -28,21 +28,31 @@ static uint64_t slot_start(const struct index *ix, uint64_t off)
 	return off - off % slot_bytes(ix);
 }
 
+/* A number of 32 bits; false: the column holds another one. */
+static bool take_u32(const struct query *q, int column, uint32_t *out)
+{
+	int64_t v = query_int(q, column);
+
+	*out = (uint32_t)v;
+	return v >= 0 && v <= UINT32_MAX;
+}
+
 /* Columns data, off, len, segment, pos, skip, chunks. */
 int extent_from_query(struct index *ix, const struct query *q,
 		      struct extent_row *out)
 {
 	size_t len;
 	const void *blob = query_blob(q, 6, &len);
+	uint32_t pos;
 	int rc;
 
 	out->data = (uint64_t)query_int(q, 0);
 	out->off = (uint64_t)query_int(q, 1);
-	out->len = (uint32_t)query_int(q, 2);
 	out->segment.v = (uint64_t)query_int(q, 3);
-	out->skip = (uint32_t)query_int(q, 5);
-	rc = chunks_decode(blob, len, (uint32_t)query_int(q, 4),
-			   ix->chunk_bytes, out);
+	if (!take_u32(q, 2, &out->len) || !take_u32(q, 4, &pos) ||
+	    !take_u32(q, 5, &out->skip))
+		return -ERR_CORRUPT;
+	rc = chunks_decode(blob, len, pos, ix->chunk_bytes, out);
 	if (rc)
 		return rc;
 	return extent_valid(out, ix->chunk_bytes) ? 0 : -ERR_CORRUPT;
@@ -92,6 +102,7 @@ static int insert(struct index *ix, const struct extent_row *row)
 
 	if (rc < 0)
 		return rc;
+	ix->bytes_op += row->len;
 	return op_doubt(ix, refs_add(&ix->refs, row->segment, 1,
 				     (int64_t)extent_live_bytes(row)));
 }
@@ -110,6 +121,7 @@ static int trim(struct index *ix, const struct extent_row *old,
 
 	if (rc)
 		return rc;
+	ix->bytes_op += (int64_t)row->len - (int64_t)old->len;
 	return op_doubt(ix, refs_add(&ix->refs, row->segment, 0, live));
 }
 
@@ -121,6 +133,7 @@ static int delete (struct index *ix, const struct extent_row *old)
 
 	if (rc)
 		return rc;
+	ix->bytes_op -= old->len;
 	return op_doubt(ix, refs_add(&ix->refs, old->segment, -1, -live));
 }
 
@@ -217,10 +230,39 @@ int extent_count(struct index *ix, uint64_t data, unsigned max)
 	return rc ? rc : (int)n;
 }
 
-int extent_bytes(struct index *ix, uint64_t data, uint64_t *out)
+int extent_sum(struct index *ix, uint64_t data, uint64_t end, unsigned max,
+	       uint64_t *off, uint64_t *sum)
 {
 	AUTO(query_end) struct query q = {0};
-	int rc = QUERY(&q, ix, QUERY_EXTENT_BYTES, V_INT(data));
+	unsigned n = 0;
+	int rc = QUERY(&q, ix, QUERY_EXTENT_LENGTHS, V_INT(data), V_INT(*off),
+		       V_INT(max));
 
-	return rc ? rc : number(&q, out);
+	while (!rc && (rc = query_row(&q)) == 1) {
+		uint64_t at = (uint64_t)query_int(&q, 0);
+		uint64_t len = (uint64_t)query_int(&q, 1);
+
+		if (at >= end)
+			return 1;
+		*sum += MIN(len, end - at);
+		*off = at + 1; /* a key, not a byte */
+		n++;
+		rc = 0;
+	}
+	return rc < 0 ? rc : n < max;
+}
+
+int extent_bytes(struct index *ix, uint64_t data, uint64_t *out)
+{
+	uint64_t off = 0;
+	int rc;
+
+	*out = 0;
+	rc = extent_sum(ix, data, UINT64_MAX, UINT32_MAX, &off, out);
+	return MIN(rc, 0);
+}
+
+int64_t extent_op_bytes(const struct index *ix)
+{
+	return ix->bytes_op;
 }

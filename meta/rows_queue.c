@@ -39,6 +39,14 @@ int queue_next(struct index *ix, uint64_t after, struct queue_row *out)
 	return rc ? rc : first_job(&q, out);
 }
 
+int queue_any(struct index *ix, enum queue_kind kind)
+{
+	AUTO(query_end) struct query q = {0};
+	int rc = QUERY(&q, ix, QUERY_QUEUE_ANY, V_INT(kind));
+
+	return rc ? rc : query_row(&q);
+}
+
 int queue_find(struct index *ix, enum queue_kind kind, uint64_t a,
 	       struct queue_row *out)
 {

@@ -36,6 +36,13 @@ int segment_get(struct index *ix, struct seg_id id, struct segment_row *out)
 	return rc ? rc : segment_from_query(ix, &q, out);
 }
 
+bool segment_usable(struct index *ix, struct seg_id id)
+{
+	unsigned state = refs_get(&ix->refs, id).state;
+
+	return state == SEG_OPEN || state == SEG_SEALED;
+}
+
 int segment_insert(struct index *ix, const struct seg_desc *desc,
 		   enum seg_state state)
 {

@@ -205,6 +205,13 @@ int stmt_control(struct stmts *s, enum stmt_control c)
 	return rc;
 }
 
+/* What is not written now, COMMIT writes. */
+void stmts_flush(struct stmts *s)
+{
+	if (!s->sticky)
+		(void)failed(s, sqlite3_db_cacheflush(s->db));
+}
+
 /* ---- queries ---- */
 
 int query_begin(struct query *q, struct stmts *s, enum query_no no,

@@ -73,6 +73,11 @@ enum stmt_control {
 };
 /* An UNDO or ROLLBACK that fails makes everything sticky; so does COMMIT. */
 int stmt_control(struct stmts *s, enum stmt_control c);
+/*
+ * Writes the pages changed so far to the file, so that COMMIT need not. Between
+ * statements. With index_vfs_forgive a failure has no effect.
+ */
+void stmts_flush(struct stmts *s);
 
 /* One run of a query. On the stack: AUTO(query_end) struct query q = {0}; */
 struct query {

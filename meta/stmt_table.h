@@ -120,8 +120,9 @@
 	X(EXTENT_COUNT,                                                       \
 	  "SELECT count(*) FROM "                                             \
 	  "(SELECT 1 FROM extent WHERE data = ?1 LIMIT ?2)")                  \
-	X(EXTENT_BYTES,                                                       \
-	  "SELECT ifnull(sum(len), 0) FROM extent WHERE data = ?1")           \
+	X(EXTENT_LENGTHS,                                                     \
+	  "SELECT off, len FROM extent "                                      \
+	  "WHERE data = ?1 AND off >= ?2 ORDER BY off LIMIT ?3")              \
 	X(SEGMENT_GET,                                                        \
 	  "SELECT id, state, dead_seq, descr FROM segment WHERE id = ?1")     \
 	X(SEGMENT_ALL,                                                        \
@@ -136,6 +137,8 @@
 	X(QUEUE_NEXT,                                                         \
 	  "SELECT id, kind, a, b FROM queue WHERE id > ?1 "                   \
 	  "ORDER BY id LIMIT 1")                                              \
+	X(QUEUE_ANY,                                                          \
+	  "SELECT 1 FROM queue INDEXED BY queue_kind WHERE kind = ?1 LIMIT 1")\
 	X(QUEUE_FIND,                                                         \
 	  "SELECT id, kind, a, b FROM queue INDEXED BY queue_kind "           \
 	  "WHERE kind = ?1 AND a = ?2 ORDER BY id LIMIT 1")

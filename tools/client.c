@@ -61,14 +61,6 @@ int client_find(const char *path, bool inside, struct diag *diag,
 	return rc;
 }
 
-bool client_is_dead(const struct mounted *m)
-{
-	struct statfs st;
-
-	return statfs(m->path, &st) < 0 &&
-	       (errno == ENOTCONN || errno == ECONNABORTED);
-}
-
 /* ---- connection ---- */
 
 int client_open(const struct mounted *m, struct client *out)
@@ -147,6 +139,58 @@ int client_receive(struct client *c, uint64_t timeout_ms, json_t **out)
 	return *out ? 0 : -EBADMSG;
 }
 
+/* ---- the other end ---- */
+
+/* Only where nobody listens: else it might wait for the daemon. */
+static bool is_disconnected(const struct mounted *m)
+{
+	struct statfs st;
+
+	return statfs(m->path, &st) < 0 &&
+	       (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
+static int ping(struct client *c)
+{
+	json_t *answer = NULL;
+	int rc = client_send(c, "ping");
+
+	if (rc == 0)
+		rc = client_receive(c, CLIENT_PING_MS, &answer);
+	json_decref(answer);
+	return rc;
+}
+
+enum client_state client_state(const struct mounted *m)
+{
+	struct client c;
+	int rc = client_open(m, &c);
+
+	if (rc == 0) {
+		rc = ping(&c);
+		client_close(&c);
+	}
+	if (rc == 0)
+		return CLIENT_ALIVE;
+	if (rc == -ETIMEDOUT)
+		return CLIENT_HUNG;
+	return is_disconnected(m) ? CLIENT_DEAD : CLIENT_ALIVE;
+}
+
+int client_owner(const struct mounted *m, pid_t *out)
+{
+	AUTO_FD int fd = control_path_connect(m->major, m->minor, m->uid);
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (fd < 0)
+		return fd;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return -errno;
+	*out = peer.pid;
+	return 0;
+}
+
 /* ---- calls ---- */
 
 int client_code(const char *name)
@@ -159,7 +203,12 @@ int client_code(const char *name)
 
 static int fail_reach(const struct mounted *m, int rc, struct diag *diag)
 {
-	if (client_is_dead(m))
+	if (rc == -ETIMEDOUT)
+		return diag_fail(diag, rc,
+				 "%s: its daemon does not answer; a folder of "
+				 "the pool may hang",
+				 m->path);
+	if (is_disconnected(m))
 		return diag_fail(diag, -ENOTCONN,
 				 "%s: its daemon is gone (killed or crashed); "
 				 "clear it with 'mendfs umount %s', then mount "

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/diag.h"
 #include "base/err.h"
@@ -26,8 +27,19 @@ struct json_t; /* of jansson */
 int client_find(const char *path, bool inside, struct diag *diag,
 		struct mounted *out) MUST_USE;
 
-/* The file system is still mounted, but its daemon is gone. */
-bool client_is_dead(const struct mounted *m);
+enum client_state {
+	CLIENT_ALIVE,
+	CLIENT_DEAD, /* still mounted, but its daemon is gone */
+	CLIENT_HUNG, /* its daemon is there and does not answer */
+};
+/* Never waits for the mount, and at most CLIENT_PING_MS for its daemon. */
+#define CLIENT_PING_MS 3000
+enum client_state client_state(const struct mounted *m);
+/*
+ * The process that serves the mount, also when it hangs. -ENOENT,
+ * -ECONNREFUSED: it is gone; -EACCES: another's.
+ */
+int client_owner(const struct mounted *m, pid_t *out) MUST_USE;
 
 struct client {
 	int fd;

@@ -15,6 +15,7 @@
 #include "repair/check.h"
 #include "tools/cli.h"
 #include "tools/fsck_output.h"
+#include "tools/holder.h"
 #include "tools/location.h"
 #include "tools/passphrase.h"
 
@@ -220,6 +221,8 @@ static int open_pool(const struct fsck_args *a, const struct locations *l,
 	catch_signals();
 	rc = inspect_open(&vo, diag, out);
 	passphrase_release(&pass);
+	if (rc == -ERR_IN_USE)
+		holder_tell(l, diag);
 	return rc;
 }
 

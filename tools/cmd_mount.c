@@ -23,6 +23,7 @@
 #include "tools/cli.h"
 #include "tools/client.h"
 #include "tools/daemon.h"
+#include "tools/holder.h"
 #include "tools/location.h"
 #include "tools/mount_opts.h"
 #include "tools/passphrase.h"
@@ -148,18 +149,39 @@ static int fail_mountpoint(const char *path, int rc, struct diag *diag)
 static int check_free(const char *path, const char *given, struct diag *diag)
 {
 	struct mounted there;
+	enum client_state state;
 	int rc = fuse_mounts_find(path, false, &there);
 
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : rc;
-	rc = client_is_dead(&there) ? -ENOTCONN : -EBUSY;
+	state = client_state(&there);
 	mounted_release(&there);
-	if (rc == -ENOTCONN)
-		return fail_mountpoint(given, rc, diag);
+	if (state == CLIENT_DEAD)
+		return fail_mountpoint(given, -ENOTCONN, diag);
+	rc = -EBUSY;
+	if (state == CLIENT_HUNG)
+		return diag_fail(diag, rc,
+				 "%s: a mendfs is mounted there whose daemon "
+				 "does not answer; 'mendfs umount --lazy %s' "
+				 "detaches it",
+				 given, given);
 	return diag_fail(diag, rc,
 			 "%s: a mendfs is mounted there already; "
 			 "'mendfs umount %s' ends that",
 			 given, given);
+}
+
+/* Before anything is asked of a mount that might hang. */
+static int check_free_by_name(const char *path, struct diag *diag)
+{
+	struct mounted there;
+	int rc = client_find(path, false, NULL, &there);
+
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	rc = check_free(there.path, path, diag);
+	mounted_release(&there);
+	return rc;
 }
 
 static int check_mountpoint(struct mount_args *a, const char *path,
@@ -167,8 +189,10 @@ static int check_mountpoint(struct mount_args *a, const char *path,
 {
 	struct stat st;
 	char *real;
-	int rc = 0;
+	int rc = check_free_by_name(path, diag);
 
+	if (rc < 0)
+		return rc;
 	if (stat(path, &st) < 0)
 		rc = -errno;
 	else if (!S_ISDIR(st.st_mode))
@@ -218,6 +242,8 @@ static int open_volume(struct mount_args *a, struct diag *diag,
 	vo.pass_len = pass.len;
 	rc = volume_open(&vo, diag, out);
 	passphrase_release(&pass);
+	if (rc == -ERR_IN_USE)
+		holder_tell(&a->folders, diag);
 	return rc;
 }
 
@@ -301,7 +327,7 @@ static int run(struct mount_args *a, struct daemon *d)
 	log_set_level(a->opts.log);
 	rc = open_volume(a, &diag, &v);
 	if (rc < 0)
-		return cli_fail(a->who, rc, &diag);
+		return daemon_failed(d, cli_fail(a->who, rc, &diag));
 	/* Less than was asked for: why, and what to do. */
 	if (diag.text[0])
 		cli_warn(a->who, "%s", diag.text);

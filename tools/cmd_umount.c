@@ -7,12 +7,14 @@
  * the command returns when the daemon has said how it went and has ended.
  */
 #include <jansson.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/host.h"
 #include "base/mem.h"
 #include "fs/fuse_unmount.h"
 #include "tools/cli.h"
@@ -20,6 +22,8 @@
 
 #define ANSWER_MS   10000
 #define PROGRESS_MS 1000
+#define ENDED_MS    10000
+#define LOOK_MS	    20
 
 struct umount_args {
 	const char *who;
@@ -49,15 +53,38 @@ static const struct cli_command command = {
 /* ---- unmounting ---- */
 
 /* A dead mount serves nobody: who still uses it must not keep it. */
-static int detach(const struct umount_args *a, const char *path, bool dead)
+static int detach(const struct umount_args *a, const struct mounted *m,
+		  bool dead)
 {
-	bool lazy = a->lazy || dead;
-
+	if (dead)
+		return fuse_unmount_force(m->path, m->minor);
 	if (geteuid() != 0)
-		return fuse_unmount(path, lazy, false);
-	if (umount2(path, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) < 0)
+		return fuse_unmount(m->path, a->lazy, false);
+	if (umount2(m->path, UMOUNT_NOFOLLOW | (a->lazy ? MNT_DETACH : 0)) < 0)
 		return -errno;
 	return 0;
+}
+
+/*
+ * Was its daemon killed, but is still there? It may have been in the kernel,
+ * waiting for its own answers; *pid is set then.
+ */
+static bool is_killed(const struct mounted *m, pid_t *pid)
+{
+	struct host_process p;
+
+	return client_owner(m, pid) == 0 && host_process(*pid, &p) == 0 &&
+	       p.dead;
+}
+
+/* Its locks of the folders go with it. */
+static void await_end(pid_t pid)
+{
+	uint64_t until = clock_mono_ms() + ENDED_MS;
+	struct host_process p;
+
+	while (host_process(pid, &p) == 0 && clock_mono_ms() < until)
+		(void)poll(NULL, 0, LOOK_MS);
 }
 
 static int fail_detach(const struct mounted *m, int rc, struct diag *diag)
@@ -162,16 +189,38 @@ static int wait_end(const struct umount_args *a, const struct mounted *m,
 
 /* ---- the whole ---- */
 
+/* Whoever waits for it might wait for ever. */
+static int fail_hung(const struct mounted *m, struct diag *diag)
+{
+	pid_t pid = 0;
+
+	if (client_owner(m, &pid) < 0)
+		pid = 0;
+	return diag_fail(diag, -ETIMEDOUT,
+			 "%s: its daemon (process %d) does not answer. Wait, "
+			 "or 'kill -9 %d', which loses what is not synced, "
+			 "and 'mendfs umount --lazy %s'",
+			 m->path, (int)pid, (int)pid, m->path);
+}
+
 static int unmount(const struct umount_args *a, const struct mounted *m,
 		   struct diag *diag)
 {
-	struct client c;
-	bool dead = client_is_dead(m);
-	int rc, told = dead ? -ENOTCONN : subscribe(m, &c);
+	struct client c = {.fd = -1};
+	enum client_state state = client_state(m);
+	bool killed, dead = state == CLIENT_DEAD;
+	int rc, told = -ENOTCONN;
+	pid_t pid;
 
-	if (dead)
-		c.fd = -1;
-	rc = detach(a, m->path, dead);
+	killed = state == CLIENT_HUNG && is_killed(m, &pid);
+	dead |= killed;
+	if (state == CLIENT_HUNG && !dead && !a->lazy)
+		return fail_hung(m, diag);
+	if (state == CLIENT_ALIVE)
+		told = subscribe(m, &c);
+	rc = detach(a, m, dead);
+	if (rc == 0 && killed)
+		await_end(pid);
 	if (rc < 0)
 		rc = fail_detach(m, rc, diag);
 	else if (dead)

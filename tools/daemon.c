@@ -53,11 +53,11 @@ static int reap(pid_t child)
 /*
  * The child handles the interrupts of the terminal; should it die of one, we
  * tell how. We must not leave before it, or the shell takes the terminal back
- * while it still asks for the passphrase.
+ * while it still asks for the passphrase. Its byte is its exit code.
  */
 static int await(pid_t child, int fd)
 {
-	char c;
+	unsigned char c;
 	ssize_t n;
 
 	signal(SIGINT, SIG_IGN);
@@ -65,7 +65,7 @@ static int await(pid_t child, int fd)
 	do {
 		n = read(fd, &c, 1);
 	} while (n < 0 && errno == EINTR);
-	return n == 1 ? CLI_OK : reap(child);
+	return n == 1 ? c : reap(child);
 }
 
 int daemon_fork(struct daemon *d, int *exit_out)
@@ -93,19 +93,34 @@ int daemon_fork(struct daemon *d, int *exit_out)
 	return 1;
 }
 
-static int leave_terminal(void)
+static int close_terminal(void)
 {
 	AUTO_FD int null = os_openat(AT_FDCWD, "/dev/null", O_RDWR, 0);
 
 	if (null < 0)
 		return null;
 	fflush(NULL);
-	if (setsid() < 0 || chdir("/") < 0)
-		return -errno;
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (dup2(null, fd) < 0)
 			return -errno;
 	return 0;
+}
+
+static int leave_terminal(void)
+{
+	if (setsid() < 0 || chdir("/") < 0)
+		return -errno;
+	return close_terminal();
+}
+
+static int tell_parent(struct daemon *d, int code)
+{
+	unsigned char c = (unsigned char)code;
+	int rc = write(d->ready_fd, &c, 1) < 0 ? -errno : 0;
+
+	os_close(d->ready_fd);
+	d->ready_fd = -1;
+	return rc;
 }
 
 int daemon_ready(struct daemon *d)
@@ -116,9 +131,12 @@ int daemon_ready(struct daemon *d)
 		return 0;
 	log_use_syslog();
 	rc = leave_terminal();
-	if (rc == 0 && write(d->ready_fd, "r", 1) < 0)
-		rc = -errno;
-	os_close(d->ready_fd);
-	d->ready_fd = -1;
-	return rc;
+	return rc < 0 ? rc : tell_parent(d, CLI_OK);
+}
+
+int daemon_failed(struct daemon *d, int code)
+{
+	if (d->ready_fd >= 0 && close_terminal() == 0)
+		(void)tell_parent(d, code);
+	return code;
 }

@@ -33,5 +33,11 @@ int daemon_fork(struct daemon *d, int *exit_out) MUST_USE;
  * and tells the parent. Nothing in the foreground.
  */
 int daemon_ready(struct daemon *d) MUST_USE;
+/*
+ * The child, instead: its exit code, when it has said why. The parent does not
+ * wait for its end, as a thread that hangs in a folder may keep it from ending.
+ * Returns code.
+ */
+int daemon_failed(struct daemon *d, int code);
 
 #endif

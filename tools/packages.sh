@@ -3,7 +3,8 @@
 
 BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config fuse3 libfuse3-dev
 libsqlite3-dev libssl-dev libzstd-dev libisal-dev libargon2-dev libjansson-dev"
-TEST_PACKAGES="libcmocka-dev mandoc git rsync attr jq"
+TEST_PACKAGES="libcmocka-dev mandoc git rsync attr jq xz-utils e2fsprogs xfsprogs bindfs"
+FUZZ_PACKAGES="clang libclang-rt-dev"
 
 say() { printf '%s\n' "$*" >&2; }
 

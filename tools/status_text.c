@@ -51,6 +51,8 @@ static const struct {
 	{"degraded", YELLOW, "degraded: works, with less redundancy"},
 	{"unprotected", RED, "unprotected: the next loss may cost data"},
 	{"error", RED, "error: read-only until mounted again"},
+	{"fenced", RED, "fenced: another mount has taken over, unmount"},
+	{"lapsed", RED, "lapsed: fsync fails until the lease is renewed"},
 	{"diverged", RED, "diverged: two histories, one of them is shown"},
 	{"up", GREEN, "up"},
 	{"suspect", YELLOW, "suspect"},
@@ -121,7 +123,7 @@ static void print_counters(const json_t *j)
 {
 	const json_t *c = part(j, "cache"), *l = part(j, "journal");
 	const json_t *k = part(j, "checkpoint"), *s = part(j, "segments");
-	const json_t *i = part(j, "index");
+	const json_t *i = part(j, "index"), *e = part(j, "lease");
 
 	printf("  daemon      pid %d, mendfs %s, epoch %lld, record %lld\n",
 	       (int)number(j, "pid"), text(j, "version"),
@@ -147,6 +149,11 @@ static void print_counters(const json_t *j)
 	       (long long)number(s, "chunks_rebuilt"));
 	printf("  index       %lld inodes, %s\n",
 	       (long long)number(i, "inodes"), SIZE(i, "bytes"));
+	if (json_is_object(e))
+		printf("  lease       %d folders renewed, %d needed, "
+		       "%lld ms ago\n",
+		       (int)number(e, "members"), (int)number(e, "needed"),
+		       (long long)number(e, "age_ms"));
 }
 
 /* ---- the whole ---- */
@@ -155,6 +162,7 @@ void status_text_mount(const json_t *j, bool verbose)
 {
 	const json_t *space = part(j, "space"), *error = part(j, "error");
 	const char *label = text(part(j, "pool"), "label");
+	const json_t *by = part(part(j, "lease"), "fenced_by");
 	char state[128];
 	const json_t *b;
 	size_t i;
@@ -166,6 +174,9 @@ void status_text_mount(const json_t *j, bool verbose)
 	if (json_is_object(error))
 		printf("  error       %s (%s)\n", text(error, "message"),
 		       text(error, "code"));
+	if (json_is_string(by))
+		printf("  taken over  by %s; unmount here\n",
+		       json_string_value(by));
 	printf("  pool        %s %s\n", text(part(j, "pool"), "id"), label);
 	print_geometry(j);
 	print_redundancy(j);

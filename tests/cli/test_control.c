@@ -2,6 +2,7 @@
 /* The control socket: answers, ill requests, waiting for the end. */
 #include "posix/posix_kit.h"
 
+#include <dirent.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -184,7 +185,7 @@ static void status_keys(void **state)
 		"state",    "read_only",   "error",    "pool",
 		"epoch",    "durable_seq", "geometry", "redundancy",
 		"backends", "space",	   "segments", "cache",
-		"journal",  "checkpoint",  "index",
+		"journal",  "checkpoint",  "lease",    "index",
 	};
 	json_t *j = ask(*state, "{\"command\":\"status\"}\n"), *b, *r;
 
@@ -280,6 +281,34 @@ static void waiter_gone(void **state)
 	w->c = NULL;
 }
 
+static unsigned open_files(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* Many of them, one after another, take nothing away for good. */
+static void gone_waiters_are_forgotten(void **state)
+{
+	unsigned before = open_files();
+
+	for (int i = 0; i < 100; i++) {
+		int fd = dial(*state);
+
+		say(fd, "{\"command\":\"wait\"}\n");
+		json_decref(hear(fd));
+		close(fd);
+	}
+	ping(state);
+	assert_in_range(open_files(), 0, before + 20);
+}
+
 int main(void)
 {
 #define WORLD(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -294,6 +323,7 @@ int main(void)
 		WORLD(many_at_once),
 		WORLD(wait_for_the_end),
 		WORLD(waiter_gone),
+		WORLD(gone_waiters_are_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

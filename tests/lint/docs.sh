@@ -24,7 +24,7 @@ mapped() {
 		sed '1d' | tr -s ' ,:`' '\n' | sed '/^$/d'
 }
 
-for folder in base backend meta cache repair fs tools; do
+for folder in base backend meta cache repair fs tools tests/fuzz; do
 	ls "$folder"/*.[ch] >/dev/null 2>&1 || continue
 	if [ ! -e "$folder/DESIGN.md" ]; then
 		fail "$folder: no DESIGN.md"

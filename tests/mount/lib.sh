@@ -25,10 +25,14 @@ chmod 600 "$PASS"
 
 is_mounted() { grep -q " $1 fuse.mendfs " /proc/self/mounts; }
 
+# Called first when the test ends, however it does; tests may define their own.
+at_end() { :; }
+
 # Ends what this test began: only mounts below its own scratch folder.
 finish() {
 	code=$?
 	trap - EXIT
+	at_end
 	awk -v w="$WORK/" 'index($2, w) == 1 { print $2 }' /proc/self/mounts |
 		while read -r m; do
 			umount -l "$m" 2>/dev/null ||

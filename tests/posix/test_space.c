@@ -91,6 +91,7 @@ static void everything_full(void **state)
 	printf("%llu bytes were accepted\n", (unsigned long long)bytes);
 	OK(posix_statfs(k->v, &s));
 	assert_int_equal(s.free_blocks, 0);
+	assert_true(space_nearly_full(k->v));
 	/* Reading and removing go on. */
 	kit_expect(k, old, 0, 3 * MIB, 1);
 	kit_expect(k, ino, 0, bytes, 2);
@@ -154,6 +155,8 @@ static void some_full(void **state)
 		usleep(20000);
 		OK(posix_statfs(k->v, &s));
 	} while (s.free_blocks > 0);
+	/* There are narrow ones. */
+	assert_false(space_nearly_full(k->v));
 	for (unsigned i = 0; i < 20; i++) {
 		kit_write(k, ino, i * MIB, MIB, 1);
 		if (i % 5 == 0)

@@ -9,6 +9,8 @@
  *     their order; a name change is done or not, a write may be torn.
  * U3  A removal, or the old name of a rename, only ever takes away the name of
  *     the object that it was made for.
+ * U4  Changes of one name become durable in their order: syncing an object
+ *     also makes durable what happened to its name before it had it.
  */
 #include "sim_impl.h"
 
@@ -424,6 +426,32 @@ static bool covers(const struct sim_change *sync, const struct sim_change *w,
 	}
 }
 
+static bool is_name(const struct sim_change *w, const char *name)
+{
+	return name && (strcmp(w->name, name) == 0 ||
+			(w->name2 && strcmp(w->name2, name) == 0));
+}
+
+/* U4: does pending i change a name that `sync` makes durable with a later
+ * one? */
+static bool is_before(const struct sim_cut *c, size_t i,
+		      const struct sim_change *sync)
+{
+	const struct sim_change *w = c->pending[i];
+
+	if (sync->kind != SYNC_OBJECT || is_content(w) ||
+	    w->place != sync->place)
+		return false;
+	for (size_t k = i + 1; k < c->pendings; k++) {
+		const struct sim_change *later = c->pending[k];
+
+		if (later->object == sync->object && !is_content(later) &&
+		    (is_name(w, later->name) || is_name(w, later->name2)))
+			return true;
+	}
+	return false;
+}
+
 /* U1 */
 static void sync_to(struct sim_cut *c, const struct sim_change *sync)
 {
@@ -434,7 +462,8 @@ static void sync_to(struct sim_cut *c, const struct sim_change *sync)
 		    c->pending[i]->object == sync->object)
 			newest = i;
 	for (size_t i = 0; i < c->pendings; i++) {
-		if (covers(sync, c->pending[i], i == newest))
+		if (covers(sync, c->pending[i], i == newest) ||
+		    is_before(c, i, sync))
 			apply(c, c->pending[i]);
 		else
 			c->pending[kept++] = c->pending[i];

@@ -14,6 +14,7 @@
 
 #include "backend/driver_impl.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 
 #define DEVICE	      0x73696d0000000000ULL /* no st_dev looks like this */
 #define TOTAL_BYTES   (1ULL << 30)
@@ -354,8 +355,9 @@ static int drv_sync(struct drv_file *base)
 	int rc = request(place, SYNC_DELAY_NS);
 
 	if (rc == 0)
-		sim_record_change(SYNC_OBJECT, place, file_of(base)->object, 0,
-				  NULL, 0, NULL);
+		sim_record_change(
+			MUTANT(SKIP_FOLDER_SYNC) ? SYNC_CONTENT : SYNC_OBJECT,
+			place, file_of(base)->object, 0, NULL, 0, NULL);
 	return rc;
 }
 

@@ -132,6 +132,39 @@ static void test_size_beyond_the_store(void **state)
 	mem_driver_forget("huge");
 }
 
+/* A place that fills up, and has room again. */
+static void test_a_small_store(void **state)
+{
+	struct driver *d = attached("mem:small");
+	static const uint8_t block[DRV_BLOCK];
+	struct drv_usage u;
+	struct drv_file *f;
+
+	(void)state;
+	put(d, "a", "kept");
+	assert_int_equal(mem_driver_size("small", 5 * DRV_BLOCK), 0);
+	assert_int_equal(driver_usage(d, &u), 0);
+	assert_int_equal(u.total_bytes, 5 * DRV_BLOCK);
+	assert_int_equal(u.free_bytes, 4 * DRV_BLOCK);
+	assert_int_equal(driver_open(d, "b", DRV_WRITE | DRV_CREATE, &f), 0);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(driver_write(f, block, sizeof(block),
+					      i * sizeof(block)),
+				 0);
+	assert_int_equal(driver_write(f, block, 1, 4 * sizeof(block)), -ENOSPC);
+	assert_int_equal(driver_write(f, "over", 4, 0), 0);
+	assert_true(free_bytes(d) == 0);
+	assert_int_equal(mem_driver_size("small", DRV_BLOCK), 0);
+	assert_true(free_bytes(d) == 0);
+	assert_true(has(d, "a"));
+	driver_close(f);
+	assert_int_equal(driver_remove(d, "b"), 0);
+	assert_int_equal(mem_driver_size("small", 3 * DRV_BLOCK), 0);
+	assert_true(free_bytes(d) == 2 * DRV_BLOCK);
+	driver_detach(d);
+	mem_driver_forget("small");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +173,7 @@ int main(void)
 		cmocka_unit_test(test_names_are_different_stores),
 		cmocka_unit_test(test_space_comes_back),
 		cmocka_unit_test(test_size_beyond_the_store),
+		cmocka_unit_test(test_a_small_store),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,34 +183,83 @@ static void test_strange_names(void **state)
 	assert_int_equal(number_of(f), 2);
 }
 
-/* E2: others are first on a majority, for a while. */
-static void test_lost_races(void **state)
+static void take_numbers(struct fixture *f, unsigned i, unsigned times)
+{
+	struct fault_rule r = {.kind = FAULT_ERROR,
+			       .ops = FAULT_OP_CREATE,
+			       .prefix = "epoch.",
+			       .times = times,
+			       .err = EEXIST};
+
+	assert_int_equal(fault_add(f->kit.at[i], &r), 0);
+}
+
+/* E2: numbers of old, on members that could not be listed. */
+static void test_used_numbers(void **state)
 {
 	struct fixture *f = *state;
 
-	/* The claims appear only after the listing. */
-	for (unsigned i = 0; i < 5; i++) {
-		struct fault_rule r = {.kind = FAULT_ERROR,
-				       .ops = FAULT_OP_CREATE,
-				       .prefix = "epoch.",
-				       .times = i < 3 ? 4 : 1,
-				       .err = EEXIST};
-
-		assert_int_equal(fault_add(f->kit.at[i], &r), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		fail_with(f, i, EIO, FAULT_OP_LIST, "");
+		take_numbers(f, i, 4);
 	}
 	begin(f);
 	assert_int_equal(number_of(f), 6);
 	assert_int_equal(f->pool->sb.epochs, 2);
 }
 
-static void test_fenced(void **state)
+static void test_all_numbers_used(void **state)
 {
 	struct fixture *f = *state;
 
-	for (unsigned i = 0; i < 3; i++)
-		fail_with(f, i, EEXIST, FAULT_OP_CREATE, "epoch.");
-	assert_int_equal(pool_begin_epoch(f->pool), -ERR_FENCED);
+	for (unsigned i = 0; i < 3; i++) {
+		fail_with(f, i, EIO, FAULT_OP_LIST, "");
+		take_numbers(f, i, 0);
+	}
+	assert_int_equal(pool_begin_epoch(f->pool), -ERR_IN_USE);
 	assert_int_equal(f->pool->sb.epochs, 1);
+}
+
+/* E2: a claim that was not there a moment ago: give way, and to all of it. */
+static void test_beaten(void **state)
+{
+	struct fixture *f = *state;
+
+	take_numbers(f, 0, 1);
+	assert_int_equal(pool_begin_epoch(f->pool), -ERR_IN_USE);
+	assert_int_equal(f->pool->sb.epochs, 1);
+	for (unsigned i = 0; i < 5; i++)
+		assert_false(has_claim(f, i, 2));
+	/* The first member that answers decides. */
+	backend_set_down(f->pool->member[0].backend, true);
+	take_numbers(f, 1, 1);
+	assert_int_equal(pool_begin_epoch(f->pool), -ERR_IN_USE);
+	assert_false(has_claim(f, 2, 2));
+}
+
+/* A minority of claims that are not ours does no harm. */
+static void test_beaten_on_few(void **state)
+{
+	struct fixture *f = *state;
+
+	take_numbers(f, 3, 1);
+	take_numbers(f, 4, 1);
+	begin(f);
+	assert_int_equal(number_of(f), 2);
+}
+
+/* A majority of all, not only of those that are there. */
+static void test_majority_of_all(void **state)
+{
+	struct fixture *f = *state;
+
+	backend_set_down(f->pool->member[4].backend, true);
+	fail_with(f, 0, ENOSPC, FAULT_OP_CREATE, "epoch.");
+	begin(f);
+	reopen(f, 0);
+	backend_set_down(f->pool->member[4].backend, true);
+	fail_with(f, 1, ENOSPC, FAULT_OP_CREATE, "epoch.");
+	assert_int_equal(pool_begin_epoch(f->pool), -ENOSPC);
 }
 
 static void test_two_cannot_claim(void **state)
@@ -614,8 +663,11 @@ int main(void)
 		T(test_old_claims_go),
 		T(test_above_all_seen),
 		T(test_strange_names),
-		T(test_lost_races),
-		T(test_fenced),
+		T(test_used_numbers),
+		T(test_all_numbers_used),
+		T(test_beaten),
+		T(test_beaten_on_few),
+		T(test_majority_of_all),
 		T(test_two_cannot_claim),
 		T(test_three_cannot_claim),
 		T(test_nobody_there),

@@ -104,7 +104,7 @@ static void forge(struct fixture *f, bool with_own_slots)
 	assert_non_null(sb);
 	*sb = p->sb;
 	pool_close(p);
-	sb->generation = UINT64_MAX;
+	sb->generation = SB_NUMBER_MAX;
 	assert_int_equal(keyring_new(&own), 0);
 	if (with_own_slots) {
 		memset(sb->slots, 0, sizeof(sb->slots));

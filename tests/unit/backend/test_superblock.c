@@ -30,7 +30,7 @@ static void fill_sb(struct superblock *sb, unsigned n, size_t path_len,
 	memset(sb, 0, sizeof(*sb));
 	rnd_bytes(sb->pool.b, sizeof(sb->pool.b));
 	rnd_bytes(sb->slots, sizeof(sb->slots));
-	sb->generation = rnd_u64();
+	sb->generation = rnd_u64() >> 1;
 	sb->geo = kit_geometry(1, 0);
 	sb->geo.level = -7;
 	strcpy(sb->label, "a label");
@@ -378,6 +378,10 @@ static void test_rules(void **state)
 	refuse(f, "epochs that fall");
 	memset(f->sb->epoch[0].id, 0, 16);
 	refuse(f, "an epoch without id");
+	f->sb->epoch[3].number = SB_NUMBER_MAX + 1;
+	refuse(f, "an epoch that leaves no room for later ones");
+	f->sb->generation = SB_NUMBER_MAX + 1;
+	refuse(f, "a generation that leaves no room for later ones");
 	f->sb->manifest.chunk.pos = 4600;
 	refuse(f, "a chunk behind its segment");
 	f->sb->manifest.chunk.pos = UINT32_MAX;

@@ -45,6 +45,49 @@ static void expect_copy(struct fixture *f, const struct cache_piece *p,
 	free(dst);
 }
 
+/* Oldest first, each once, and only what could be collected. */
+static void dirty_objects_are_listed(void **state)
+{
+	struct cache_piece p[4];
+	struct fixture f;
+	uint64_t *obj;
+	size_t n;
+
+	(void)state;
+	fix_start(&f);
+	assert_int_equal(cache_list_dirty(f.c, &obj, &n), 0);
+	assert_int_equal(n, 0);
+	mem_free(obj);
+	fix_write(&f, 3, 0, 0, 10, 'a');
+	fix_write(&f, 1, 0, 0, 10, 'b');
+	fix_write(&f, 3, 2 * CHUNK, 2 * CHUNK, 10, 'c');
+	fix_write(&f, 2, 0, 0, 10, 'd');
+	assert_int_equal(cache_list_dirty(f.c, &obj, &n), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(obj[0], 3);
+	assert_int_equal(obj[1], 1);
+	assert_int_equal(obj[2], 2);
+	mem_free(obj);
+	p[0] = collect_one(&f, 1);
+	assert_int_equal(cache_collect(f.c, 3, UINT64_MAX, MIB, p + 1, 3), 2);
+	assert_int_equal(cache_list_dirty(f.c, &obj, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(obj[0], 2);
+	mem_free(obj);
+	/* What has failed is tried again after the others. */
+	cache_complete(f.c, p + 1, 2, -EIO);
+	complete(&f, p, 0);
+	assert_int_equal(cache_list_dirty(f.c, &obj, &n), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(obj[0], 2);
+	assert_int_equal(obj[1], 3);
+	mem_free(obj);
+	mem_fail_at(1, 0);
+	assert_int_equal(cache_list_dirty(f.c, &obj, &n), -ENOMEM);
+	mem_fail_at(0, 0);
+	fix_stop(&f);
+}
+
 static void clean_dirty_writing_clean(void **state)
 {
 	struct fixture f;
@@ -577,6 +620,7 @@ static void cut_under_pressure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(dirty_objects_are_listed),
 		cmocka_unit_test(clean_dirty_writing_clean),
 		cmocka_unit_test(redirtied_bytes_alone_stay_dirty),
 		cmocka_unit_test(failure_makes_the_union_dirty),

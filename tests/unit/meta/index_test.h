@@ -420,6 +420,9 @@ static inline void play_operation(struct play *p)
 	int rc = 0;
 
 	begin(p->ix);
+	/* Every now and then what has changed is written before the cut. */
+	if ((p->kept + p->undone) % 7 == 0)
+		p->ix->unflushed = FLUSH_STATEMENTS;
 	for (uint64_t i = 1 + rnd_below(3); !rc && i > 0; i--)
 		rc = play_any(p, (unsigned)rnd_below(PLAY_FILES));
 	OK(rc);

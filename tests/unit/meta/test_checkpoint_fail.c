@@ -392,28 +392,41 @@ static void test_not_everywhere(void **state)
 	crash_and_judge(f, true);
 }
 
-/* ---- P7: the journal lacks room ---- */
+/* ---- P7: the journal lacks room, or members ---- */
 
-static void test_full_journal(void **state)
+static void without_journal(struct fail *f, struct fault_rule rule)
 {
-	struct fail *f = *state;
 	struct kit *k = f->k;
-	struct journal_stats js;
 
 	kit_mount(k);
 	work(f, 100, 5);
 	OK(commit_all(k->commit));
 	work(f, 100, 0);
-	kit_fault_all(k, (struct fault_rule){.kind = FAULT_FULL,
-					     .prefix = "journal/"});
+	rule.prefix = "journal/";
+	kit_fault_all(k, rule);
 	kit_run(k);
-	assert_int_equal(commit_error(k->commit), -ENOSPC);
-	journal_get_stats(k->journal, &js);
+	assert_true(commit_error(k->commit) < 0);
 	kit_clear_faults(k);
 	work(f, 10, 1);
 	OK(commit_all(k->commit));
 	assert_int_equal(commit_error(k->commit), 0);
 	crash_and_judge(f, true);
+	kit_crash(k);
+}
+
+static void test_full_journal(void **state)
+{
+	without_journal(*state, (struct fault_rule){.kind = FAULT_FULL});
+}
+
+/* Neither takes a member down. */
+static void test_failing_journal(void **state)
+{
+	without_journal(*state, (struct fault_rule){.kind = FAULT_ERROR,
+						    .err = ENOTDIR});
+	without_journal(*state, (struct fault_rule){.kind = FAULT_ERROR,
+						    .ops = FAULT_OP_WRITE,
+						    .err = ENOTDIR});
 }
 
 /* ---- a fragment cannot be removed now ---- */
@@ -470,6 +483,7 @@ int main(void)
 		WITH_POOL(test_crash_in_doubt),
 		WITH_POOL(test_not_everywhere),
 		WITH_POOL(test_full_journal),
+		WITH_POOL(test_failing_journal),
 		WITH_POOL(test_removal_is_tried_again),
 	};
 

@@ -130,6 +130,63 @@ static void a_failed_append_acknowledges_nobody(void **state)
 	assert_true(engine_has(e, b));
 }
 
+struct gate {
+	unsigned open; /* so many more answers are yes */
+	unsigned asked;
+	int rc;
+};
+
+static int ask(void *arg)
+{
+	struct gate *g = arg;
+
+	g->asked++;
+	if (g->open == 0)
+		return g->rc;
+	g->open--;
+	return 0;
+}
+
+/* K3: it is in the journal, but who may say so is not known. */
+static void a_shut_gate_acknowledges_nobody(void **state)
+{
+	struct engine *e = *state;
+	struct gate g = {.open = 2, .rc = -ERR_LEASE};
+	uint64_t a, b, first, second, durable, before;
+
+	commit_set_gate(e->commit, ask, &g);
+	OK(commit_wait(e->commit, engine_touch(e, NULL)));
+	assert_int_equal(g.asked, 2);
+	durable = commit_durable(e->commit);
+	before = records(e);
+	/* Shut before: nothing is appended. */
+	first = engine_touch(e, &a);
+	assert_int_equal(commit_wait(e->commit, first), -ERR_LEASE);
+	assert_int_equal(records(e), before);
+	/* Shut between: appended once, and not again. */
+	g.open = 1;
+	assert_int_equal(commit_wait(e->commit, first), -ERR_LEASE);
+	assert_int_equal(commit_error(e->commit), -ERR_LEASE);
+	assert_int_equal(records(e), before + 1);
+	second = engine_touch(e, &b);
+	assert_int_equal(commit_wait(e->commit, second), -ERR_LEASE);
+	assert_int_equal(commit_durable(e->commit), durable);
+	assert_int_equal(records(e), before + 1);
+	g.open = UINT_MAX;
+	OK(commit_wait(e->commit, second));
+	assert_int_equal(records(e), before + 2);
+	assert_true(commit_durable(e->commit) >= second);
+	/* For good, and what is durable stays so. */
+	g = (struct gate){.rc = -ERR_FENCED};
+	assert_int_equal(commit_wait(e->commit, engine_touch(e, NULL)),
+			 -ERR_FENCED);
+	OK(commit_wait(e->commit, second));
+	engine_crash(e);
+	assert_false(engine_recover(e).lost);
+	assert_true(engine_has(e, a));
+	assert_true(engine_has(e, b));
+}
+
 static void failing_now_and_then(void **state)
 {
 	struct engine *e = *state;
@@ -419,6 +476,7 @@ int main(void)
 		WITH_ENGINE(threads_share_records),
 		WITH_ENGINE(nothing_open_costs_nothing),
 		WITH_ENGINE(a_failed_append_acknowledges_nobody),
+		WITH_ENGINE(a_shut_gate_acknowledges_nobody),
 		WITH_ENGINE(failing_now_and_then),
 		WITH_ENGINE(a_crash_with_a_record_in_hand),
 		cmocka_unit_test(every_allocation_fails_once),

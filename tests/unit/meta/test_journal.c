@@ -409,6 +409,115 @@ static void test_full_member_counts(void **state)
 	kit_free(k);
 }
 
+/* Copies there must be now: members that are up and those that hold one. */
+static void check_enough(struct kit *k)
+{
+	unsigned holders = kit_holders(k), u = holders;
+
+	for (unsigned i = 0; i < k->pool.n; i++) {
+		struct backend *b = k->pool.member[i].backend;
+
+		if (b && backend_get_state(b) != BACKEND_DOWN)
+			u |= 1u << i;
+	}
+	assert_true((unsigned)__builtin_popcount(holders) >=
+		    MIN(k->pool.geo.m + 1u, (unsigned)__builtin_popcount(u)));
+}
+
+/* Two members fail once each: that is no reason to do with one copy (C2). */
+static void test_failing_once_is_no_excuse(void **state)
+{
+	static const struct fault_rule rule[] = {
+		{.kind = FAULT_ERROR, .err = EIO, .ops = FAULT_OP_CREATE},
+		{.kind = FAULT_ERROR, .err = EROFS, .ops = FAULT_OP_CREATE},
+		{.kind = FAULT_ERROR, .err = EACCES, .ops = FAULT_OP_RENAME},
+		{.kind = FAULT_ERROR, .err = EIO, .ops = FAULT_OP_WRITE},
+		{.kind = FAULT_VANISH},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(rule) * 3; i++) {
+		struct fault_rule r = rule[i / 3];
+		struct kit *k = kit_new(3, 1);
+
+		r.times = 1;
+		r.skip = i % 3;
+		kit_start(k);
+		kit_append(k, 10);
+		assert_int_equal(kit_spare(k), 2);
+		kit_fault(k, 1,
+			  (struct fault_rule){.kind = FAULT_ERROR,
+					      .err = EIO,
+					      .ops = FAULT_OP_WRITE,
+					      .times = 1});
+		kit_fault(k, 1, r);
+		kit_fault(k, 2, r);
+		kit_append(k, 1);
+		check_enough(k);
+		assert_int_equal(__builtin_popcount(kit_holders(k)), 2);
+		kit_check_each(k, kit_holders(k));
+		kit_free(k);
+	}
+}
+
+/* It answers well but for this, so it is never DOWN: then it is an error. */
+static void test_who_answers_counts(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+
+	(void)state;
+	kit_start(k);
+	kit_append(k, 10);
+	kit_fault(k, 1,
+		  (struct fault_rule){.kind = FAULT_ERROR,
+				      .err = ENOTDIR,
+				      .prefix = "journal/"});
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(kit_try_append(k), -EIO);
+	kit_check(k, KIT_ALL);
+	/* It goes down: then one copy is all there can be. */
+	backend_set_down(k->pool.member[1].backend, true);
+	kit_append(k, 3);
+	kit_check_each(k, 1);
+	/* It comes back, and is in order. */
+	kit_clear(k, 1);
+	backend_set_down(k->pool.member[1].backend, false);
+	while (backend_get_state(k->pool.member[1].backend) != BACKEND_UP)
+		assert_int_equal(backend_probe(k->pool.member[1].backend, 1000),
+				 0);
+	kit_append(k, 1);
+	assert_int_equal(kit_holders(k), 3);
+	kit_check_each(k, 3);
+	kit_free(k);
+}
+
+/* Our own lack of memory is no reason to do with fewer copies either. */
+static void test_no_memory_for_a_copy(void **state)
+{
+	(void)state;
+	for (uint64_t i = 1; i < 60; i++) {
+		struct kit *k = kit_new(3, 1);
+		int rc;
+
+		kit_start(k);
+		kit_append(k, 5);
+		kit_fault(k, 1,
+			  (struct fault_rule){.kind = FAULT_ERROR,
+					      .err = EIO,
+					      .ops = FAULT_OP_WRITE,
+					      .times = 1});
+		mem_fail_at(i, 0);
+		rc = kit_try_append(k);
+		mem_fail_at(0, 0);
+		if (rc == 0)
+			check_enough(k);
+		kit_append(k, 1);
+		check_enough(k);
+		kit_check_each(k, kit_holders(k));
+		kit_free(k);
+	}
+}
+
 /* ---- failed appends ---- */
 
 static void fail_all(struct kit *k, struct fault_rule rule)
@@ -605,8 +714,10 @@ static void one_life(uint64_t seed)
 	for (unsigned step = 0; step < 60; step++) {
 		uint64_t what = rnd_below(10);
 
-		if (what < 7)
-			(void)!kit_try_append(k);
+		if (what < 7 && kit_try_append(k) == 0)
+			check_enough(k);
+		else if (what < 7)
+			continue;
 		else if (what == 7 && k->acked > k->covered)
 			kit_release(k,
 				    k->covered + 1 +
@@ -660,6 +771,9 @@ int main(void)
 		cmocka_unit_test(test_replace_by_itself),
 		cmocka_unit_test(test_copy_lost_for_good),
 		cmocka_unit_test(test_full_member_counts),
+		cmocka_unit_test(test_failing_once_is_no_excuse),
+		cmocka_unit_test(test_who_answers_counts),
+		cmocka_unit_test(test_no_memory_for_a_copy),
 		cmocka_unit_test(test_failed_append),
 		cmocka_unit_test(test_spoiled_file_is_not_used_again),
 		cmocka_unit_test(test_record_written_twice),

@@ -216,6 +216,11 @@ static void test_head(void **state)
 	put_le32(p + 56, REGIONS);
 	put_le32(p + 60, UINT32_MAX);
 	assert_int_equal(decode(s), -ERR_TRUNCATED);
+	/* So are more segments than can be described in so many bytes. */
+	put_le32(p + 60, (uint32_t)(s->coded.len / 16));
+	mem_fail_at(1, true);
+	assert_int_equal(decode(s), -ERR_TRUNCATED);
+	mem_fail_at(0, false);
 	put_le32(p + 60, SEGMENTS);
 	OK(decode(s));
 }

@@ -302,6 +302,51 @@ static void garbage_is_refused_or_valid(void **state)
 	rnd_unseed();
 }
 
+/* A whole chunk is not spelled as a part that happens to be all of it. */
+static void a_chunk_has_one_spelling(void **state)
+{
+	struct extent_row e = {0};
+	uint8_t blob[16];
+	struct writer w = writer_of(blob, sizeof(blob));
+
+	(void)state;
+	writer_varint(&w, 500 << 2 | 1);
+	writer_varint(&w, SMALL_CHUNK - 1);
+	OK(chunks_decode(blob, writer_len(&w), 0, SMALL_CHUNK, &e));
+	w = writer_of(blob, sizeof(blob));
+	writer_varint(&w, 500 << 2 | 1);
+	writer_varint(&w, SMALL_CHUNK);
+	assert_int_equal(
+		chunks_decode(blob, writer_len(&w), 0, SMALL_CHUNK, &e),
+		-ERR_CORRUPT);
+}
+
+/* What a column holds beyond 32 bits is not cut off silently. */
+static void wide_numbers_are_damage(void **state)
+{
+	struct index *ix = ((struct world *)*state)->ix;
+	const uint64_t wide = 1ULL << 32;
+	uint8_t blob[CHUNKS_BLOB_MAX];
+	struct extent_row e = chunk_row(1, 0, 1, 1, 0), got;
+	size_t len = chunks_encode(&e, CHUNK, blob);
+
+	for (uint64_t data = 1; data <= 4; data++) {
+		begin(ix);
+		assert_int_equal(
+			OP_RUN(ix, STMT_EXTENT_INSERT, V_INT(data), V_INT(0),
+			       V_INT(CHUNK + (data == 2 ? wide : 0)), V_INT(1),
+			       V_INT(data == 3 ? wide : 0),
+			       V_INT(data == 4 ? wide : 0), V_INT(1),
+			       V_BLOB(blob, len)),
+			1);
+		end(ix);
+		index_lock(ix);
+		assert_int_equal(extent_find(ix, data, 0, CHUNK, &got, 1),
+				 data == 1 ? 1 : -ERR_CORRUPT);
+		index_unlock(ix);
+	}
+}
+
 /* The largest numbers fit the buffer. */
 static void the_largest_blob_fits(void **state)
 {
@@ -357,6 +402,8 @@ int main(void)
 		WITH_INDEX(offsets_go_to_the_end),
 		cmocka_unit_test(blobs_come_back),
 		cmocka_unit_test(garbage_is_refused_or_valid),
+		cmocka_unit_test(a_chunk_has_one_spelling),
+		WITH_INDEX(wide_numbers_are_damage),
 		cmocka_unit_test(the_largest_blob_fits),
 		WITH_INDEX(a_full_row_takes_little_room),
 	};

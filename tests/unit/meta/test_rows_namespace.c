@@ -193,6 +193,8 @@ static void names_are_bytes(void **state)
 		for (unsigned i = 0; i < len; i++)
 			name[i] = (char)(1 + (i * 7 + len) % 255);
 		name[len] = '\0';
+		for (char *slash = name; (slash = strchr(slash, '/'));)
+			*slash = '0';
 		d = name_row(100 + len, 3, name, len, DT_REG);
 		DO(ix, dentry_insert(ix, &d));
 		index_lock(ix);
@@ -320,6 +322,32 @@ static void a_name_without_inode_is_damage(void **state)
 	index_unlock(ix);
 }
 
+/* Nobody may follow such a name somewhere else. */
+static void a_name_that_is_none_is_damage(void **state)
+{
+	static const struct dentry_row bad[] = {
+		{.id = 10, .parent = 1, .ino = 5, .name_len = 3, .name = "a/b"},
+		{.id = 11, .parent = 2, .ino = 5, .name_len = 3, .name = "a\0b"},
+	};
+	struct index *ix = ((struct world *)*state)->ix;
+	struct listing l = {0};
+
+	for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+		struct dentry_row d = bad[i], got;
+
+		d.type = DT_REG;
+		DO(ix, dentry_insert(ix, &d));
+		index_lock(ix);
+		assert_int_equal(dentry_list(ix, d.parent, 0, false, take_entry,
+					     &l),
+				 -ERR_CORRUPT);
+		assert_int_equal(dentry_of_inode(ix, 5, d.id - 1, &got),
+				 -ERR_CORRUPT);
+		index_unlock(ix);
+	}
+	assert_int_equal(l.n, 0);
+}
+
 static void names_of_an_inode_are_found(void **state)
 {
 	struct index *ix = ((struct world *)*state)->ix;
@@ -427,6 +455,7 @@ int main(void)
 		WITH_INDEX(every_type_is_kept),
 		WITH_INDEX(folders_are_listed_in_order_of_id),
 		WITH_INDEX(a_name_without_inode_is_damage),
+		WITH_INDEX(a_name_that_is_none_is_damage),
 		WITH_INDEX(names_of_an_inode_are_found),
 		WITH_INDEX(xattrs_are_set_replaced_and_removed),
 		WITH_INDEX(jobs_are_queued),

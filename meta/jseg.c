@@ -22,54 +22,13 @@
  * Locks: adding -> index lock -> listing. `listing` guards the list and the
  * numbers in the parts and is never held across I/O.
  */
-#include "meta/jseg.h"
-
-#include <sys/queue.h>
+#include "meta/jseg_impl.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/mutant.h"
-#include "base/sync.h"
-#include "base/workq.h"
 #include "meta/rows.h"
-
-enum part_state {
-	PART_OPEN,
-	PART_SEALING,
-	PART_SEALED,
-	PART_WAITING
-};
-
-struct jpart {
-	TAILQ_ENTRY(jpart) entry;
-	struct jseg *js;
-	struct seg_build *build;
-	enum part_state state;
-	unsigned refs;	   /* list, readers, carries */
-	uint32_t carried;  /* chunks in records */
-	uint64_t first;	   /* first record that carried chunks; 0: none */
-	uint64_t seal_seq; /* record of segment_seal; 0: none yet */
-	uint64_t round;	   /* of the last retry */
-	bool restored;	   /* by recovery */
-	int rc;		   /* why sealing failed */
-};
-TAILQ_HEAD(jpart_list, jpart);
-
-struct jseg {
-	struct jseg_options o;
-	struct seg_context cx;
-	struct workq *sealer;
-	struct mutex adding;   /* J1 */
-	struct jpart *current; /* under adding */
-	struct mutex listing;
-	struct jpart_list parts; /* oldest first */
-	unsigned unsealed;	 /* parts SEALING */
-	/* Sealed bytes not carried. Signed: a carry may take a chunk before its
-	 * adder has counted it. */
-	int64_t pending;
-	uint64_t round;
-};
 
 /* Parts being striped at a time before adders wait for them. */
 #define UNSEALED_MAX 2
@@ -98,7 +57,7 @@ int jseg_new(const struct jseg_options *o, struct jseg **out)
 }
 
 /* Drops a reference; listing is held. */
-static void part_unref_locked(struct jpart *p)
+void jseg_part_unref_locked(struct jpart *p)
 {
 	if (--p->refs > 0)
 		return;
@@ -106,10 +65,10 @@ static void part_unref_locked(struct jpart *p)
 	mem_free(p);
 }
 
-static void part_unlist_locked(struct jseg *js, struct jpart *p)
+void jseg_part_unlist_locked(struct jseg *js, struct jpart *p)
 {
 	TAILQ_REMOVE(&js->parts, p, entry);
-	part_unref_locked(p);
+	jseg_part_unref_locked(p);
 }
 
 void jseg_free(struct jseg *js)
@@ -120,7 +79,7 @@ void jseg_free(struct jseg *js)
 		return;
 	workq_free(js->sealer);
 	while ((p = TAILQ_FIRST(&js->parts)))
-		part_unlist_locked(js, p);
+		jseg_part_unlist_locked(js, p);
 	mutex_destroy(&js->listing);
 	mutex_destroy(&js->adding);
 	mem_free(js);
@@ -132,8 +91,8 @@ size_t jseg_pending(struct jseg *js)
 	return js->pending > 0 ? (size_t)js->pending : 0;
 }
 
-static uint32_t chunks_bytes(const struct seg_build *b, uint32_t from,
-			     uint32_t to)
+uint32_t jseg_chunks_bytes(const struct seg_build *b, uint32_t from,
+			   uint32_t to)
 {
 	uint32_t bytes = 0;
 
@@ -155,12 +114,12 @@ uint64_t jseg_unstriped(struct jseg *js)
 	MUTEX_GUARD(&js->listing);
 	TAILQ_FOREACH (p, &js->parts, entry)
 		if (p->state != PART_SEALED)
-			bytes += chunks_bytes(p->build, 0,
-					      seg_build_count(p->build));
+			bytes += jseg_chunks_bytes(p->build, 0,
+						   seg_build_count(p->build));
 	return bytes;
 }
 
-static struct jpart *part_find_locked(struct jseg *js, struct seg_id id)
+struct jpart *jseg_part_find_locked(struct jseg *js, struct seg_id id)
 {
 	struct jpart *p;
 
@@ -171,8 +130,7 @@ static struct jpart *part_find_locked(struct jseg *js, struct seg_id id)
 }
 
 /* Makes a part around a build it takes over, and lists it. */
-static int part_new(struct jseg *js, struct seg_build *build,
-		    struct jpart **out)
+int jseg_part_new(struct jseg *js, struct seg_build *build, struct jpart **out)
 {
 	struct jpart *p = mem_zalloc(sizeof(*p));
 
@@ -216,7 +174,7 @@ static int open_current(struct jseg *js)
 		seg_build_free(b);
 		return rc;
 	}
-	return part_new(js, b, &js->current);
+	return jseg_part_new(js, b, &js->current);
 }
 
 /* ---- sealing ---- */
@@ -269,7 +227,7 @@ static void seal_job(void *arg)
 	if (rc == 0 && !p->restored) {
 		uint32_t count = seg_build_count(p->build);
 
-		js->pending -= chunks_bytes(p->build, p->carried, count);
+		js->pending -= jseg_chunks_bytes(p->build, p->carried, count);
 		p->carried = count;
 	}
 }
@@ -456,7 +414,7 @@ int jseg_read(struct jseg *js, struct seg_id id, uint64_t data_id,
 	int rc;
 
 	mutex_lock(&js->listing);
-	p = part_find_locked(js, id);
+	p = jseg_part_find_locked(js, id);
 	if (p)
 		p->refs++;
 	mutex_unlock(&js->listing);
@@ -464,7 +422,7 @@ int jseg_read(struct jseg *js, struct seg_id id, uint64_t data_id,
 		return -ENOENT;
 	rc = seg_build_read(p->build, data_id, offset, ref, plain);
 	mutex_lock(&js->listing);
-	part_unref_locked(p);
+	jseg_part_unref_locked(p);
 	mutex_unlock(&js->listing);
 	return rc;
 }
@@ -491,320 +449,6 @@ void jseg_forget(struct jseg *js, uint64_t durable)
 		if (p->state != PART_SEALED || p->seal_seq > durable)
 			continue;
 		MUST(p->seal_seq); /* J2 */
-		part_unlist_locked(js, p);
+		jseg_part_unlist_locked(js, p);
 	}
-}
-
-/* ---- carrying ---- */
-
-struct carry_part {
-	struct jpart *part;
-	uint32_t from, to; /* chunks */
-};
-struct jseg_carry {
-	struct jseg *js;
-	unsigned n;
-	struct carry_part part[];
-};
-
-static unsigned parts_count_locked(struct jseg *js)
-{
-	struct jpart *p;
-	unsigned n = 0;
-
-	TAILQ_FOREACH (p, &js->parts, entry)
-		n++;
-	return n;
-}
-
-static void carry_take_locked(struct jseg_carry *c, struct jpart *p,
-			      uint64_t seq)
-{
-	uint32_t count = seg_build_count(p->build);
-
-	if (p->restored || p->carried >= count ||
-	    (MUTANT(FORGET_AT_SEAL) && p->state != PART_OPEN))
-		return;
-	c->part[c->n++] = (struct carry_part){p, p->carried, count};
-	c->js->pending -= chunks_bytes(p->build, p->carried, count);
-	p->carried = count;
-	if (!p->first)
-		p->first = seq;
-	p->refs++;
-}
-
-int jseg_carry_begin(struct jseg *js, uint64_t seq, struct jseg_carry **out)
-{
-	struct jseg_carry *c;
-	struct jpart *p;
-
-	MUTEX_GUARD(&js->listing);
-	c = mem_zalloc(sizeof(*c) +
-		       parts_count_locked(js) * sizeof(c->part[0]));
-	if (!c)
-		return -ENOMEM;
-	c->js = js;
-	TAILQ_FOREACH (p, &js->parts, entry)
-		carry_take_locked(c, p, seq);
-	*out = c;
-	return 0;
-}
-
-static int encode_entry(const struct seg_build *b, uint32_t i,
-			struct bytes *out)
-{
-	struct chunk_ref ref;
-	uint64_t data, off;
-	int rc;
-
-	seg_build_entry(b, i, &data, &off, &ref);
-	rc = bytes_add_varint(out, data);
-	if (rc == 0)
-		rc = bytes_add_varint(out, off);
-	if (rc == 0)
-		rc = bytes_add_u32(out, ref.pos);
-	if (rc == 0)
-		rc = bytes_add_u32(out,
-				   ref.stored_len << 1 | (uint32_t)ref.codec);
-	if (rc == 0)
-		rc = bytes_add_u32(out, ref.plain_len);
-	return rc;
-}
-
-static int encode_part(const struct carry_part *cp, struct bytes *out)
-{
-	const struct seg_build *b = cp->part->build;
-	int rc = bytes_add_u64(out, seg_build_id(b).v);
-
-	if (rc == 0)
-		rc = bytes_add_varint(out, cp->to - cp->from);
-	for (uint32_t i = cp->from; rc == 0 && i < cp->to; i++)
-		rc = encode_entry(b, i, out);
-	for (uint32_t i = cp->from; rc == 0 && i < cp->to; i++) {
-		struct chunk_ref ref;
-		uint64_t data, off;
-
-		seg_build_entry(b, i, &data, &off, &ref);
-		rc = bytes_add(out, seg_build_at(b, ref.pos, ref.stored_len),
-			       ref.stored_len);
-	}
-	return rc;
-}
-
-int jseg_carry_encode(const struct jseg_carry *c, struct bytes *out)
-{
-	int rc = bytes_add_varint(out, c->n);
-
-	for (unsigned i = 0; rc == 0 && i < c->n; i++)
-		rc = encode_part(&c->part[i], out);
-	return rc;
-}
-
-/* Gives chunks back to a later record. */
-static void carry_return_locked(struct jseg *js, const struct carry_part *cp)
-{
-	struct jpart *p = cp->part;
-
-	if (p->state == PART_SEALED || cp->from >= p->carried)
-		return;
-	js->pending += chunks_bytes(p->build, cp->from, p->carried);
-	p->carried = cp->from;
-}
-
-void jseg_carry_end(struct jseg_carry *c, bool ok)
-{
-	if (!c)
-		return;
-	mutex_lock(&c->js->listing);
-	for (unsigned i = 0; i < c->n; i++) {
-		if (!ok)
-			carry_return_locked(c->js, &c->part[i]);
-		part_unref_locked(c->part[i].part);
-	}
-	mutex_unlock(&c->js->listing);
-	mem_free(c);
-}
-
-/* ---- recovery ---- */
-
-/* The part that takes a restored segment's bytes; NULL with 0: not needed. */
-static int restored_part(struct jseg *js, struct seg_id id, struct jpart **out)
-{
-	struct segment_row row;
-	struct seg_build *b;
-	int rc;
-
-	*out = part_find_locked(js, id);
-	if (*out)
-		return 0;
-	index_lock(js->o.ix);
-	rc = segment_get(js->o.ix, id, &row);
-	index_unlock(js->o.ix);
-	if (rc == -ENOENT || (rc == 0 && row.state != SEG_OPEN))
-		return 0;
-	if (rc < 0)
-		return rc;
-	rc = seg_build_new(&js->cx, SEG_DATA, id, js->o.cap, row.desc.salt, &b);
-	if (rc < 0)
-		return rc;
-	rc = part_new(js, b, out);
-	if (rc == 0) {
-		(*out)->restored = true;
-		(*out)->state = PART_WAITING; /* not striped yet */
-	}
-	return rc;
-}
-
-static int restore_chunk(struct jpart *p, struct reader *r,
-			 const uint8_t **sealed, size_t *left)
-{
-	uint64_t data = reader_varint(r), off = reader_varint(r);
-	struct chunk_ref ref = {.pos = reader_u32(r)};
-	uint32_t stored = reader_u32(r);
-	int rc;
-
-	ref.plain_len = reader_u32(r);
-	ref.stored_len = stored >> 1;
-	ref.codec = stored & 1 ? CODEC_ZSTD : CODEC_RAW;
-	if (r->bad || ref.stored_len > *left)
-		return -ERR_TRUNCATED;
-	*left -= ref.stored_len;
-	*sealed += ref.stored_len;
-	if (!p)
-		return 0;
-	rc = seg_build_restore(p->build, ref.pos, *sealed - ref.stored_len,
-			       ref.stored_len);
-	if (rc == 0)
-		rc = seg_build_note(p->build, data, off, &ref);
-	return rc;
-}
-
-/* The entries say how long the bytes behind them are: find their sum. */
-static int entries_total(struct reader r, uint64_t n, size_t *total_out,
-			 size_t *entries_out)
-{
-	size_t before = reader_left(&r);
-	uint64_t total = 0;
-
-	for (uint64_t i = 0; i < n && !r.bad; i++) {
-		reader_varint(&r);
-		reader_varint(&r);
-		reader_u32(&r);
-		total += reader_u32(&r) >> 1;
-		reader_u32(&r);
-	}
-	*entries_out = before - reader_left(&r);
-	*total_out = (size_t)total;
-	return r.bad || total > reader_left(&r) ? -ERR_TRUNCATED : 0;
-}
-
-static int restore_segment(struct jseg *js, struct reader *r)
-{
-	struct seg_id id = {reader_u64(r)};
-	uint64_t n = reader_varint(r);
-	size_t total, entries_len;
-	struct reader entries;
-	const uint8_t *sealed;
-	struct jpart *p;
-	int rc = r->bad ? -ERR_TRUNCATED
-			: entries_total(*r, n, &total, &entries_len);
-
-	if (rc < 0)
-		return rc;
-	entries = reader_of(reader_take(r, entries_len), entries_len);
-	sealed = reader_take(r, total);
-	rc = restored_part(js, id, &p);
-	for (uint64_t i = 0; rc == 0 && i < n; i++)
-		rc = restore_chunk(p, &entries, &sealed, &total);
-	return rc;
-}
-
-int jseg_restore(struct jseg *js, struct reader *r)
-{
-	uint64_t n = reader_varint(r);
-	int rc = r->bad ? -ERR_TRUNCATED : 0;
-
-	for (uint64_t i = 0; rc == 0 && i < n; i++)
-		rc = restore_segment(js, r);
-	return rc;
-}
-
-/*
- * Later records may say that a stripe has it all: that one is to be believed.
- * What was restored may be less, as chunks that a stripe had in time were never
- * carried.
- */
-static int drop_striped(struct jseg *js)
-{
-	struct jpart *p, *next;
-	int rc = 0;
-
-	for (p = TAILQ_FIRST(&js->parts); p; p = next) {
-		struct segment_row row;
-
-		next = TAILQ_NEXT(p, entry);
-		index_lock(js->o.ix);
-		rc = segment_get(js->o.ix, seg_build_id(p->build), &row);
-		index_unlock(js->o.ix);
-		if (rc == 0 && row.state == SEG_OPEN)
-			continue;
-		if (rc < 0 && rc != -ENOENT)
-			return rc;
-		mutex_lock(&js->listing);
-		part_unlist_locked(js, p);
-		mutex_unlock(&js->listing);
-	}
-	return 0;
-}
-
-/* A record was cut between a segment's row and its first chunk: it becomes
- * dead, having neither stripe nor extents, and goes. */
-static int drop_empty(struct jseg *js, const struct segment_row *row)
-{
-	struct index *ix = js->o.ix;
-	int rc = index_begin(ix);
-
-	if (rc == 0)
-		rc = index_end(ix, segment_seal(ix, &row->desc));
-	if (rc == 0)
-		rc = index_begin(ix);
-	return rc < 0 ? rc : index_end(ix, segment_delete(ix, row->desc.id));
-}
-
-/* An OPEN row that extents point to must have its bytes. */
-static int check_open_row(struct jseg *js, const struct segment_row *row)
-{
-	if (part_find_locked(js, row->desc.id))
-		return 0;
-	if (row->refs == 0)
-		return drop_empty(js, row);
-	log_event(LOG_LVL_ERROR, "open_segment_lost", "segment=%llu",
-		  (unsigned long long)row->desc.id.v);
-	return -ERR_UNAVAILABLE;
-}
-
-static int check_open_rows(struct jseg *js)
-{
-	struct segment_row row;
-	struct seg_id after = {0};
-	int n, rc = 0;
-
-	do {
-		index_lock(js->o.ix);
-		n = segment_list(js->o.ix, SEG_OPEN, after, &row, 1);
-		index_unlock(js->o.ix);
-		if (n == 1)
-			rc = check_open_row(js, &row);
-		after = row.desc.id;
-	} while (n == 1 && rc == 0);
-	return rc < 0 ? rc : n;
-}
-
-int jseg_seal_restored(struct jseg *js)
-{
-	int rc = drop_striped(js);
-
-	if (rc == 0)
-		rc = check_open_rows(js);
-	return rc < 0 ? rc : jseg_rotate(js, true);
 }

@@ -6,10 +6,15 @@
 
 # ---- help ----
 
-# What is in the pool: names, sizes, times and contents.
+# What is in the pool: names, sizes, times and contents. A mount renews its
+# lease all the time.
 pool_print() {
-	(cd "$POOL" && find . -printf '%P|%y|%m|%s|%T@|%C@\n' | sort &&
-		find . -type f -print0 | sort -z | xargs -0 -r sha256sum)
+	lease=lease
+	is_mounted "$MNT" || lease=
+	(cd "$POOL" &&
+		find . ! -name "$lease" -printf '%P|%y|%m|%s|%T@|%C@\n' | sort &&
+		find . ! -name "$lease" -type f -print0 | sort -z |
+		xargs -0 -r sha256sum)
 }
 
 # check CODE [OPTION...]: runs fsck.mendfs, nothing in the pool may change

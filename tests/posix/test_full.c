@@ -125,8 +125,10 @@ static void expect_no_room(struct kit *k, uint64_t ino)
 	static uint8_t buf[128 * 1024];
 	ssize_t rc = 0;
 
-	for (unsigned i = 0; i < 800 && rc >= 0; i++)
+	for (unsigned i = 0; i < 800 && rc >= 0; i++) {
+		kit_pattern(buf, sizeof(buf), i * sizeof(buf), 99);
 		rc = posix_write(f, buf, sizeof(buf), i * sizeof(buf));
+	}
 	assert_int_equal(rc, -ENOSPC);
 	posix_close(f);
 }

@@ -280,7 +280,7 @@ static void live(void *arg)
 	end_life(l);
 	/* Closing left behind what was slow; all of it ends. */
 	if (l->faulty)
-		sim_sleep_ns(300000000000ULL);
+		sim_sleep_ns(4 * 3600 * 1000000000ULL);
 }
 
 void life_run(struct life *l)

@@ -14,7 +14,7 @@
 #define RECORD	  (1u << 20) /* as commit.h closes them */
 #define DATA	  1
 #define HOLD_MS	  5
-#define CALLS_MAX 900 /* a flush, and a page copied before each write */
+#define CALLS_MAX 500 /* of a flush, with each page copied before */
 
 struct bench {
 	struct index *ix;
@@ -166,11 +166,13 @@ static void undo_one(struct bench *b)
 static void no_hold_is_long(void **state)
 {
 	struct bench b = {.ix = ((struct world *)*state)->ix,
-			  .rows = many(10000),
-			  .files = many(10000)};
+			  .rows = many(30000),
+			  .files = many(30000)};
 
 	rnd_seed(test_seed());
 	add_root(b.ix);
+	draw_to(b.ix, COUNTER_DATA, DATA);
+	draw_to(b.ix, COUNTER_SEGMENT, 1 + b.rows / PER_SEG);
 	note_calls(&b);
 	b.calls = 0;
 	for (uint64_t i = 0; i < b.rows; i += PER_OP)

@@ -258,19 +258,29 @@ int lease_list_add(struct lease_list *list, const struct lease *l)
 	return rc;
 }
 
+static bool is_known(const struct lease_reader *r, const uint8_t *slot,
+		     size_t len)
+{
+	const struct lease_header *h = (const void *)slot;
+
+	return r->known && len >= sizeof(*h) &&
+	       !memcmp(h->salt, r->known, sizeof(h->salt));
+}
+
 int lease_list_read(struct lease_list *list, const struct buf *content,
-		    uint64_t from, const struct pool_id *pool,
-		    const struct keyring *keys)
+		    const struct lease_reader *r)
 {
 	for (size_t at = 0; at < LEASE_FILE && at < content->len;
 	     at += LEASE_SLOT) {
+		size_t len = MIN(content->len - at, (size_t)LEASE_SLOT);
 		struct lease l;
-		int rc =
-			lease_decode(content->data + at,
-				     MIN(content->len - at, (size_t)LEASE_SLOT),
-				     pool, keys, &l);
+		int rc;
 
-		if (!rc && l.epoch >= from)
+		if (is_known(r, content->data + at, len))
+			continue;
+		rc = lease_decode(content->data + at, len, r->pool, r->keys,
+				  &l);
+		if (!rc && l.epoch >= r->from)
 			rc = lease_list_add(list, &l);
 		if (rc == -ENOMEM || rc == -EIO)
 			return rc; /* says nothing about the lease */

@@ -86,13 +86,18 @@ const struct lease *lease_list_find(const struct lease_list *list,
 				    const uint8_t owner[LEASE_ID]);
 /* Only if it is newer than what is known of its owner. 0 or -ENOMEM. */
 int lease_list_add(struct lease_list *list, const struct lease *l) MUST_USE;
+struct lease_reader {
+	const struct pool_id *pool;
+	const struct keyring *keys;
+	uint64_t from;	      /* epochs of lower numbers are passed over */
+	const uint8_t *known; /* so are slots with this salt; NULL: none are */
+};
 /*
- * The same with all leases in the content of an object, that are of the epoch
- * number `from` or a later one. 0, -ENOMEM, -EIO (not of the storage's making).
+ * The same with all leases in the content of an object. 0, -ENOMEM, -EIO (not
+ * of the storage's making).
  */
 int lease_list_read(struct lease_list *list, const struct buf *content,
-		    uint64_t from, const struct pool_id *pool,
-		    const struct keyring *keys) MUST_USE;
+		    const struct lease_reader *r) MUST_USE;
 
 /*
  * Can its owner still be at work, as far as this machine can know? Not if the

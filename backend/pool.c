@@ -30,6 +30,7 @@ void pool_seg_context(const struct pool *p, struct seg_context *out)
 		.keys = p->keys,
 		.cipher = p->geo.cipher,
 		.key_epoch = 0,
+		.verify = p->verify,
 	};
 }
 

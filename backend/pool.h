@@ -48,6 +48,7 @@ struct pool {
 	struct superblock sb; /* the one in force */
 	bool read_only;	      /* opened so, or a feature forbids to write */
 	bool locked;
+	bool verify; /* see segment.h; its user sets it before a store is made */
 	bool diverged;		  /* two histories; sb is of one of them */
 	struct pool_lease *lease; /* owned; pool_lease.h. NULL: none */
 };

@@ -148,6 +148,7 @@ static void lease_free(struct pool_lease *l)
 	ticker_free(l->ticker);
 	for (unsigned i = 0; i < l->n; i++) {
 		bio_unref(l->m[i].bio);
+		buf_unref(l->m[i].slot);
 		jfile_close(l->m[i].file);
 	}
 	buf_unref(l->slot);

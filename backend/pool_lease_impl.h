@@ -30,7 +30,8 @@ struct lease_member {
 	enum step step;
 	bool started;	   /* in this round */
 	uint64_t start_ns; /* of the write */
-	uint64_t counter;  /* that was written */
+	struct buf *slot;  /* what was written ... */
+	uint64_t off;	   /* ... there */
 	int rc;		   /* why it was not renewed last */
 	/* under mu */
 	uint64_t renewed_ns; /* 0: never */

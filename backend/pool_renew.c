@@ -34,9 +34,10 @@ static void submit(struct lease_member *m, enum step step, struct bio *bio)
 static void submit_write(struct pool_lease *l, struct lease_member *m)
 {
 	m->start_ns = clock_boot_ns();
-	m->counter = l->self.counter;
-	submit(m, STEP_WRITE,
-	       bio_new_jwrite(m->file, l->slot, lease_offset(&l->self)));
+	buf_unref(m->slot);
+	m->slot = buf_ref(l->slot);
+	m->off = lease_offset(&l->self);
+	submit(m, STEP_WRITE, bio_new_jwrite(m->file, l->slot, m->off));
 }
 
 /* While the lease is being taken, everybody who is new counts: L2. */
@@ -55,11 +56,8 @@ static bool is_conflict(const struct pool_lease *l, const struct lease *other)
 	return !seen || other->counter > seen->counter;
 }
 
-static int judge(struct pool_lease *l, const struct lease_member *m,
-		 const struct lease_list *list)
+static int meet_others(struct pool_lease *l, const struct lease_list *list)
 {
-	const struct lease *own = lease_list_find(list, l->self.owner);
-
 	for (unsigned i = 0; i < list->n; i++)
 		if (is_conflict(l, &list->at[i])) {
 			char by[160];
@@ -68,19 +66,34 @@ static int judge(struct pool_lease *l, const struct lease_member *m,
 			lease_fence(l, by);
 			return -ERR_FENCED;
 		}
-	/* What was written to is not what others read. */
-	return own && own->counter >= m->counter ? 0 : -ESTALE;
+	return 0;
+}
+
+/* Is it what others read that was written to? */
+static bool is_there(const struct lease_member *m, const struct buf *content)
+{
+	const struct buf *slot = m->slot;
+
+	return content->len >= m->off + slot->len &&
+	       !memcmp(content->data + m->off, slot->data, slot->len);
 }
 
 static int look_back(struct pool_lease *l, struct lease_member *m)
 {
+	const struct lease_reader r = {
+		.pool = &l->seal.pool,
+		.keys = l->pool->keys,
+		.from = pool_impl_of(l->pool)->leases_from,
+		.known = l->seal.salt,
+	};
+	const struct buf *content = bio_data(m->bio);
 	struct lease_list list = {.n = 0};
-	int rc = lease_list_read(&list, bio_data(m->bio),
-				 pool_impl_of(l->pool)->leases_from,
-				 &l->seal.pool, l->pool->keys);
+	int rc = lease_list_read(&list, content, &r);
 
 	if (!rc)
-		rc = judge(l, m, &list);
+		rc = meet_others(l, &list);
+	if (!rc && !is_there(m, content))
+		rc = -ESTALE;
 	lease_list_release(&list);
 	return rc;
 }

@@ -34,13 +34,13 @@ static void watch_release(struct watch *w)
 
 static int take(struct watch *w, struct folder *f, struct fan *fan)
 {
+	struct lease_reader r = {
+		.pool = w->o->pool, .keys = w->o->keys, .from = w->o->from};
+
 	f->lease_unread = fan->rc && fan->rc != -ENOENT;
 	if (fan_own_trouble(fan->rc))
 		return fan->rc;
-	if (fan->rc)
-		return 0;
-	return lease_list_read(&w->now, bio_data(fan->bio), w->o->from,
-			       w->o->pool, w->o->keys);
+	return fan->rc ? 0 : lease_list_read(&w->now, bio_data(fan->bio), &r);
 }
 
 static int read_all(struct watch *w, uint64_t deadline_ms)

@@ -18,9 +18,12 @@
  */
 #include "backend/seg_impl.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fail_seam.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/rnd.h"
@@ -223,6 +226,39 @@ static bool fits(const struct seg_build *b, uint32_t bytes)
 	       b->count < seg_count_max(b->cap);
 }
 
+static struct fail_seam flip_seam;
+
+void seg_flip_at(uint64_t n)
+{
+	fail_seam_set(&flip_seam, n, EIO, 0);
+}
+
+/* What is to be sealed, with a bit flipped if a test wants it. */
+static const void *maybe_flip(struct seg_build *b, const struct chunk_ref *ref,
+			      const void *in)
+{
+	if (!fail_seam_hit(&flip_seam))
+		return in;
+	memmove(b->payload + ref->pos, in, ref->stored_len - AEAD_TAG);
+	b->payload[ref->pos] ^= 1;
+	return b->payload + ref->pos;
+}
+
+static int verify_chunk(struct seg_build *b, uint64_t data_id, uint64_t offset,
+			const struct chunk_ref *ref, const void *plain)
+{
+	AUTO_FREE uint8_t *again = mem_alloc(ref->plain_len);
+	int rc = again ? seg_build_read(b, data_id, offset, ref, again)
+		       : -ENOMEM;
+
+	if (rc == -ENOMEM ||
+	    (rc == 0 && memcmp(again, plain, ref->plain_len) == 0))
+		return rc;
+	log_event(LOG_LVL_ERROR, "memory_fault", "segment=%llu rc=%s",
+		  (unsigned long long)b->id.v, err_name(rc));
+	return -ERR_CORRUPT;
+}
+
 int seg_build_add(struct seg_build *b, uint64_t data_id, uint64_t offset,
 		  const void *plain, uint32_t len, int level,
 		  struct chunk_ref *out)
@@ -242,7 +278,10 @@ int seg_build_add(struct seg_build *b, uint64_t data_id, uint64_t offset,
 	if (!fits(b, ref.stored_len - AEAD_TAG))
 		return -ENOSPC;
 	rc = seal_chunk(b, data_id, offset, &ref,
-			packed ? b->payload + ref.pos : plain);
+			maybe_flip(b, &ref,
+				   packed ? b->payload + ref.pos : plain));
+	if (rc == 0 && b->cx.verify)
+		rc = verify_chunk(b, data_id, offset, &ref, plain);
 	if (rc) {
 		b->state = BUILD_ENDED;
 		return rc;

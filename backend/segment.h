@@ -60,6 +60,7 @@ struct seg_context {
 	struct keyring *keys; /* borrowed */
 	enum cipher cipher;
 	uint32_t key_epoch;
+	bool verify; /* what was sealed is opened again and compared */
 };
 
 /* ---- building ---- */
@@ -83,13 +84,20 @@ void seg_build_free(struct seg_build *b);
  * SEG_CHUNK_MAX), else -EINVAL and nothing changed) as the next chunk.
  * -ENOSPC: does not fit, nothing changed. Any other failure ends the segment:
  * later adds answer -EIO; its position may have been sealed (C9), so it stays
- * behind as a gap. What was added before can still be read and finished.
+ * behind as a gap. What was added before can still be read and finished. With
+ * cx.verify: -ERR_CORRUPT if what was sealed is not what was given (a fault of
+ * this machine's memory), or -ENOMEM, both such failures.
  * One adder at a time (the caller locks); seg_build_read may run beside it for
  * chunks that were added before.
  */
 int seg_build_add(struct seg_build *b, uint64_t data_id, uint64_t offset,
 		  const void *plain, uint32_t len, int level,
 		  struct chunk_ref *out) MUST_USE;
+/*
+ * Test seam: in the n-th chunk added from now on a bit flips between
+ * compression and sealing, as bad memory does it; n = 0: off. Process-wide.
+ */
+void seg_flip_at(uint64_t n);
 
 /*
  * Recovery: puts sealed bytes that a journal record carried back to their

@@ -60,8 +60,7 @@ static bool epochs_rise(const struct superblock *sb)
 		if (!sb->epoch[i].number || is_zero(sb->epoch[i].id) ||
 		    (i && sb->epoch[i].number < sb->epoch[i - 1].number))
 			return false;
-	return !sb->epochs ||
-	       sb->epoch[sb->epochs - 1].number <= SB_NUMBER_MAX;
+	return !sb->epochs || sb->epoch[sb->epochs - 1].number <= SB_NUMBER_MAX;
 }
 
 static bool manifest_sane(const struct manifest_ref *m)

@@ -31,7 +31,9 @@ int names_enter(struct volume *v, uint64_t parent, const char *name,
 
 /*
  * Before a name is given to a file: its dirty data goes into the open record
- * or an earlier one, so that no crash leaves the name with an empty file.
+ * or an earlier one, so that no crash leaves the name with an empty file. Of a
+ * file that is still open for writing only what lies below its first gap counts
+ * (gaps.h): the kernel may still have the rest.
  */
 int names_settle_data(struct volume *v, uint64_t ino) MUST_USE;
 

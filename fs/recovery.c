@@ -133,8 +133,10 @@ static int find_pool(struct recovery *r)
 	};
 	int rc = pool_open(&po, &r->note, &r->v->pool);
 
-	return rc < 0 ? diag_fail(r->diag, rc, "%s", diag_text(&r->note, rc))
-		      : 0;
+	if (rc < 0)
+		return diag_fail(r->diag, rc, "%s", diag_text(&r->note, rc));
+	r->v->pool->verify = o->verify;
+	return 0;
 }
 
 /*
@@ -280,9 +282,74 @@ static int check_mark_seq(struct recovery *r)
 	return fail_older(r);
 }
 
-static int open_local(struct recovery *r)
+/* dir: the cache folder as chosen; place: where the pool's folder is made. */
+static int try_local(struct recovery *r, const char *dir, const char *place,
+		     bool private)
 {
 	struct volume *v = r->v;
+	int rc = check_places(r, place);
+
+	if (rc == 0)
+		rc = local_open(place, &v->pool->id, private, r->diag,
+				&v->local);
+	if (rc < 0)
+		return rc;
+	/* A private folder has no memory: ask the one a writer would use. */
+	if (private)
+		rc = local_peek(dir, &v->pool->id, v->pool->keys,
+				&v->local_state);
+	else
+		rc = local_load(&v->local, v->pool->keys, &v->local_state);
+	if (rc < 0)
+		v->local_state = (struct local_state){0};
+	if (rc < 0 || private)
+		rnd_bytes(v->local_state.salt, KEY_SALT);
+	if (private)
+		v->local_state.clean = false;
+	return check_mark(r);
+}
+
+/* The cache folder's disk is full or cannot be written to. */
+static bool lacks_room(int rc)
+{
+	return rc == -ENOSPC || rc == -EDQUOT || rc == -EROFS;
+}
+
+/*
+ * The local index is only a cache: without room for it where it belongs it is
+ * made anew somewhere else, for this mount. why: what failed, the answer if
+ * there is nowhere else.
+ */
+static int open_elsewhere(struct recovery *r, const char *dir, int why)
+{
+	struct diag *diag = r->diag, scratch = DIAG_INIT;
+	char *place;
+	int rc = why, got;
+
+	r->diag = &scratch;
+	for (unsigned i = 0; rc == why && local_spare_folder(i, &place); i++) {
+		got = place ? try_local(r, dir, place, true) : why;
+		if (got == 0)
+			diag_fail(&r->note, 0,
+				  "the cache folder cannot be used (%s): the "
+				  "index is in %s until the pool is unmounted",
+				  err_text(why), r->v->local.folder);
+		if (got == 0 || got == -ERR_ROLLBACK)
+			rc = got;
+		mem_free(place);
+	}
+	r->diag = diag;
+	/* What it says is not what counts any more. */
+	if (diag && rc != why)
+		diag->text[0] = 0;
+	if (rc == 0)
+		log_event(LOG_LVL_WARN, "cache_folder", "rc=%s instead=%s",
+			  err_name(why), r->v->local.folder);
+	return rc < 0 ? diag_fail(diag, rc, "%s", scratch.text) : rc;
+}
+
+static int open_local(struct recovery *r)
+{
 	AUTO_FREE char *fallback = NULL;
 	const char *dir = r->o->cache_dir;
 	int rc;
@@ -291,30 +358,13 @@ static int open_local(struct recovery *r)
 		dir = fallback = local_default_folder();
 	if (!dir)
 		return -ENOMEM;
-	rc = check_places(r, dir);
-	if (rc == 0)
-		rc = local_open(dir, &v->pool->id, v->read_only, r->diag,
-				&v->local);
-	if (rc < 0)
-		return rc;
-	/* A private folder has no memory: ask the one a writer would use. */
-	if (v->read_only)
-		rc = local_peek(dir, &v->pool->id, v->pool->keys,
-				&v->local_state);
-	else
-		rc = local_load(&v->local, v->pool->keys, &v->local_state);
-	if (rc < 0)
-		v->local_state = (struct local_state){0};
-	if (rc < 0 || v->read_only)
-		rnd_bytes(v->local_state.salt, KEY_SALT);
-	if (v->read_only)
-		v->local_state.clean = false;
-	return check_mark(r);
+	rc = try_local(r, dir, dir, r->v->read_only);
+	return lacks_room(rc) ? open_elsewhere(r, dir, rc) : rc;
 }
 
 /* ---- step 6 ---- */
 
-static int open_index(struct recovery *r)
+static int try_index(struct recovery *r)
 {
 	struct volume *v = r->v;
 	struct local_state *s = &v->local_state;
@@ -348,6 +398,18 @@ static int open_index(struct recovery *r)
 	log_event(LOG_LVL_INFO, "index_restored", "clean=%d fetched=%u",
 		  r->clean, fetched);
 	return 0;
+}
+
+static int open_index(struct recovery *r)
+{
+	struct volume *v = r->v;
+	int rc = try_index(r), again;
+
+	if (!lacks_room(rc) || v->local.private)
+		return rc;
+	local_close(&v->local);
+	again = open_elsewhere(r, r->o->cache_dir, rc);
+	return again < 0 ? again : try_index(r);
 }
 
 static int replay_record(void *arg, uint64_t seq, const void *payload,

@@ -47,6 +47,7 @@ struct volume_options {
 	bool read_only; /* writes nothing in any folder */
 	bool degraded;
 	bool accept_rollback;
+	bool verify; /* open every chunk again that was sealed, and compare */
 	const char *mountpoint; /* NULL, or refused where it lies in a folder
 				   of the pool or the cache, or these in it */
 };

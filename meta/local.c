@@ -58,6 +58,37 @@ char *local_default_folder(void)
 	return home ? mem_printf("%s/.cache/mendfs", home) : NULL;
 }
 
+/* Made by us, and nobody else can put anything into it. */
+static bool is_own_folder(const char *path)
+{
+	struct stat st;
+	int rc = os_mkdirat(AT_FDCWD, path, 0700);
+
+	if (rc < 0 && rc != -EEXIST)
+		return false;
+	return os_lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
+	       st.st_uid == geteuid() && (st.st_mode & 022) == 0;
+}
+
+bool local_spare_folder(unsigned i, char **out)
+{
+	const char *const place[] = {secure_getenv("XDG_RUNTIME_DIR"),
+				     "/dev/shm", secure_getenv("TMPDIR"),
+				     "/tmp"};
+
+	*out = NULL;
+	if (i >= ARRAY_LEN(place))
+		return false;
+	if (place[i] && place[i][0] == '/')
+		*out = mem_printf("%s/mendfs-%u", place[i],
+				  (unsigned)geteuid());
+	if (*out && !is_own_folder(*out)) {
+		mem_free(*out);
+		*out = NULL;
+	}
+	return true;
+}
+
 /* ---- folders ---- */
 
 /* 0, -ERR_IN_USE, or what flock says. */

@@ -47,6 +47,12 @@ struct local {
  * mem_free; NULL: no memory.
  */
 char *local_default_folder(void);
+/*
+ * Where a folder can be made when the cache folder has no room: the i-th such
+ * place, from 0, made if need be and the caller's own. false: there is no i-th.
+ * *out (mem_free) is NULL where it cannot be used.
+ */
+bool local_spare_folder(unsigned i, char **out);
 
 /*
  * Makes the pool's folder below cache_dir if need be and locks it (-ERR_IN_USE

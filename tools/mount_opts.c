@@ -49,6 +49,7 @@ TAKE_FLAG(ro, volume.read_only = true)
 TAKE_FLAG(rw, volume.read_only = false)
 TAKE_FLAG(degraded, volume.degraded = true)
 TAKE_FLAG(rollback, volume.accept_rollback = true)
+TAKE_FLAG(verify, volume.verify = true)
 TAKE_FLAG(allow_other, allow_other = true)
 TAKE_FLAG(relatime, volume.atime = ATIME_REL)
 TAKE_FLAG(strictatime, volume.atime = ATIME_STRICT)
@@ -151,6 +152,8 @@ static const struct known ours[] = {
 	 take_commit},
 	{"passfile", "FILE", "file that holds the passphrase, - for stdin",
 	 take_passfile},
+	{"verify", NULL, "check what was sealed before it is written",
+	 take_verify},
 	{"allow_other", NULL, "let other users in, too", take_allow_other},
 	{"noatime", NULL, "do not record when files are read", take_noatime},
 	{"relatime", NULL, "record it once a day or after changes (default)",

@@ -51,6 +51,8 @@ static void check_again(const struct lease *l)
 
 static void read_slots(const uint8_t *p, size_t len)
 {
+	const struct lease_reader reader = {
+		.pool = &fuzz_pool_id, .keys = fuzz_keys(), .from = 1};
 	struct lease_list list = {0};
 	AUTO_BUF struct buf *b = buf_new(len);
 	struct lease l;
@@ -60,7 +62,7 @@ static void read_slots(const uint8_t *p, size_t len)
 	FUZZ_ONE_OF(rc, 0, -ERR_TRUNCATED, -ERR_FORMAT, -ERR_AUTH, -ERR_RANGE);
 	if (len)
 		memcpy(b->data, p, len);
-	MUST(lease_list_read(&list, b, 1, &fuzz_pool_id, fuzz_keys()) == 0);
+	MUST(lease_list_read(&list, b, &reader) == 0);
 	MUST(list.n <= LEASE_SLOTS);
 	for (unsigned i = 0; i < list.n; i++) {
 		MUST(lease_list_find(&list, list.at[i].owner) == &list.at[i]);

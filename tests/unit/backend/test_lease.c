@@ -162,6 +162,15 @@ static void test_slots(void **state)
 	assert_int_equal(seen, 15);
 }
 
+static int read_from(struct fixture *f, struct lease_list *list,
+		     const struct buf *file, uint64_t from)
+{
+	const struct lease_reader r = {
+		.pool = &f->pool, .keys = f->keys, .from = from};
+
+	return lease_list_read(list, file, &r);
+}
+
 static void put_slot(struct fixture *f, struct buf *file)
 {
 	encode(f);
@@ -171,13 +180,14 @@ static void put_slot(struct fixture *f, struct buf *file)
 static void test_list(void **state)
 {
 	struct fixture *f = *state;
+	struct lease_reader r = {.pool = &f->pool, .keys = f->keys};
 	struct lease_list list = {.n = 0};
 	struct buf *file = buf_new(LEASE_FILE);
 	uint8_t first[LEASE_ID], second[LEASE_ID];
 
 	assert_non_null(file);
 	rnd_bytes(file->data, file->len);
-	assert_int_equal(lease_list_read(&list, file, 0, &f->pool, f->keys), 0);
+	assert_int_equal(read_from(f, &list, file, 0), 0);
 	assert_int_equal(list.n, 0);
 	memcpy(first, f->l.owner, LEASE_ID);
 	put_slot(f, file);
@@ -190,22 +200,28 @@ static void test_list(void **state)
 	lease_seal_release(&f->seal);
 	assert_int_equal(lease_seal_init(&f->seal, &f->pool, f->keys), 0);
 	put_slot(f, file);
-	assert_int_equal(lease_list_read(&list, file, 0, &f->pool, f->keys), 0);
+	assert_int_equal(read_from(f, &list, file, 0), 0);
 	assert_int_equal(list.n, 2);
 	assert_int_equal(lease_list_find(&list, first)->counter, 10);
 	assert_int_equal(lease_list_find(&list, second)->epoch, 6);
 	/* What was known stays if it is newer. */
 	f->l.counter = 20;
 	assert_int_equal(lease_list_add(&list, &f->l), 0);
-	assert_int_equal(lease_list_read(&list, file, 0, &f->pool, f->keys), 0);
+	assert_int_equal(read_from(f, &list, file, 0), 0);
 	assert_int_equal(lease_list_find(&list, second)->counter, 20);
 	lease_list_release(&list);
-	assert_int_equal(lease_list_read(&list, file, 6, &f->pool, f->keys), 0);
+	assert_int_equal(read_from(f, &list, file, 6), 0);
 	assert_int_equal(list.n, 1);
+	lease_list_release(&list);
+	/* One's own need not be opened again. */
+	r.known = f->seal.salt;
+	assert_int_equal(lease_list_read(&list, file, &r), 0);
+	assert_int_equal(list.n, 1);
+	assert_non_null(lease_list_find(&list, first));
 	lease_list_release(&list);
 	/* Shorter than it should be: what is whole counts. */
 	file->len = 2 * LEASE_SLOT + 100;
-	assert_int_equal(lease_list_read(&list, file, 0, &f->pool, f->keys), 0);
+	assert_int_equal(read_from(f, &list, file, 0), 0);
 	assert_int_equal(list.n, 1);
 	lease_list_release(&list);
 	buf_unref(file);
@@ -224,7 +240,7 @@ static void test_no_memory(void **state)
 	put_slot(f, file);
 	for (unsigned i = 1; rc; i++) {
 		mem_fail_at(i, 0);
-		rc = lease_list_read(&list, file, 0, &f->pool, f->keys);
+		rc = read_from(f, &list, file, 0);
 		mem_fail_at(0, 0);
 		assert_true(!rc || rc == -ENOMEM);
 		fails += rc != 0;

@@ -55,6 +55,42 @@ static void chunks_read_back_from_the_open_segment(void **state)
 	sample_free(s);
 }
 
+/* Stored and compressed ones; without the check it would be believed. */
+static void a_flipped_bit_is_noticed(void **state)
+{
+	uint8_t plain[CHUNK], got[CHUNK];
+	struct chunk_ref ref;
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++) {
+		struct seg_build *b;
+
+		cx.verify = true;
+		b = build_new(16 * CHUNK, NULL);
+		sample_fill(i, CHUNK, plain);
+		seg_flip_at(2);
+		assert_int_equal(seg_build_add(b, 1, 0, plain, CHUNK, 1, &ref),
+				 0);
+		assert_int_equal(seg_build_add(b, 1, CHUNK, plain, CHUNK, 1,
+					       &ref),
+				 -ERR_CORRUPT);
+		assert_int_equal(seg_build_add(b, 1, CHUNK, plain, CHUNK, 1,
+					       &ref),
+				 -EIO);
+		seg_build_free(b);
+
+		cx.verify = false;
+		b = build_new(16 * CHUNK, NULL);
+		seg_flip_at(1);
+		assert_int_equal(seg_build_add(b, 1, 0, plain, CHUNK, 1, &ref),
+				 0);
+		seg_flip_at(0);
+		if (seg_build_read(b, 1, 0, &ref, got) == 0)
+			assert_memory_not_equal(got, plain, CHUNK);
+		seg_build_free(b);
+	}
+}
+
 /* Readers use what was added while more is added; for TSan. */
 struct reading {
 	struct seg_build *b;
@@ -623,6 +659,7 @@ int main(void)
 		cmocka_unit_test(gaps_are_kept_and_become_zeros),
 		cmocka_unit_test(restoring_beyond_the_cap_is_refused),
 		cmocka_unit_test(overlapping_notes_are_found),
+		cmocka_unit_test(a_flipped_bit_is_noticed),
 		cmocka_unit_test(table_round_trip),
 		cmocka_unit_test(empty_segment_has_an_empty_table),
 	};

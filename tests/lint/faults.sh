@@ -22,7 +22,7 @@ done
 
 # The last column of each row: `file` or `file:function`, or "none yet".
 missing=$(
-	sed -n 's/^| \([0-9][0-9]*\) |.*| \([^|]*\) |$/\1 \2/p' "$table" |
+	sed -n 's/^| \(D*[0-9][0-9]*\) |.*| \([^|]*\) |$/\1 \2/p' "$table" |
 		while read -r row tests; do
 			case $tests in
 			*'`'* | 'none yet') ;;

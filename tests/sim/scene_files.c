@@ -127,3 +127,30 @@ void scene_cut_in_fill(void *arg)
 	posix_close(f);
 	stage_end(&st);
 }
+
+/*
+ * D4: nobody asks for anything to be safe; after a while it is, the name, the
+ * bytes and the mode, whatever was not synced is lost and any two folders are
+ * away.
+ */
+void scene_by_itself(void *arg)
+{
+	const struct stage_shape shape = {.n = 4, .k = 2, .m = 2};
+	struct stage st;
+	struct file *f;
+
+	(void)arg;
+	stage_make(&st, &shape);
+	stage_open(&st);
+	f = stage_file(&st, "f");
+	STAGE_OK(stage_write(f, 0, 100 * STAGE_KIB, 7));
+	posix_close(f);
+	sim_sleep_ns(15000000000ULL); /* three times commit= */
+	stage_power_cut(&st, SIM_LOSE_ALL, 0);
+	stage_show_only(&st, sim_dice(2) ? 3 : 12);
+	sim_cache_clear();
+	st.o.degraded = true;
+	stage_open(&st);
+	stage_expect(&st, "f", 100 * STAGE_KIB, 7, "D4");
+	stage_end(&st);
+}

@@ -23,7 +23,8 @@
 	X(row_counts, 1)           \
 	X(save_in_checkpoint, 8)   \
 	X(unlink_in_checkpoint, 2) \
-	X(save_while_sealing, 2)
+	X(save_while_sealing, 2)   \
+	X(by_itself, 2)
 
 #define SCENE_DECLARE_(name, seeds) void scene_##name(void *arg);
 SCENE_TABLE(SCENE_DECLARE_)

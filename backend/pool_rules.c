@@ -138,8 +138,8 @@ static bool would_know(const struct pool *p)
 
 	for (unsigned i = 0; i < p->n; i++)
 		heard += member_up(&p->member[i]) && !p->member[i].lease_unread;
-	return heard >= (MUTANT(EPOCH_WITH_TOO_FEW) ? p->n / 2 + 1
-						    : pool_quorum(p));
+	return heard >=
+	       (MUTANT(EPOCH_WITH_TOO_FEW) ? p->n / 2 + 1 : pool_quorum(p));
 }
 
 static enum pool_access judge_counts(const struct pool *p,

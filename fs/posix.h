@@ -159,15 +159,23 @@ uint64_t posix_file_ino(const struct file *f);
 ssize_t posix_read(struct file *f, void *buf, size_t len,
 		   uint64_t off) MUST_USE;
 /*
- * All of len; or fewer bytes, the first ones, where an error came after them; or
- * the error, and nothing was taken. O_APPEND: off is ignored. Throttled by the dirty limit; -ENOSPC when the pool has no room
- * for it: what was accepted is never refused later for lack of space.
+ * All of len; or fewer bytes, the first ones, where an error came after them;
+ * or the error, and nothing was taken. O_APPEND: off is ignored. Throttled by
+ * the dirty limit; -ENOSPC when the pool has no room for it: what was accepted
+ * is never refused later for lack of space. With the limit reached, and nothing
+ * but failures of the store for some seconds, that failure: what was taken
+ * before is kept and tried again.
  */
 ssize_t posix_write(struct file *f, const void *buf, size_t len,
 		    uint64_t off) MUST_USE;
-/* Durable with data and attributes (datasync: what reading needs). */
+/*
+ * Durable with data and attributes (datasync: what reading needs). After a
+ * failed write-back it fails until the data is safe. -ENOSPC; -EIO, or a code
+ * of that class, when too few folders can take it. It may be called again.
+ */
 int posix_fsync(struct file *f, bool datasync) MUST_USE;
-/* close(2) of one descriptor: reports write-back errors once per file. */
+/* close(2) of one descriptor: tells of a failed write-back until the data is
+ * safe. */
 int posix_flush(struct file *f) MUST_USE;
 
 /* ---- the volume as a whole ---- */

@@ -20,7 +20,8 @@
  * throttled request waits as long). */
 #define GAPS_NS 120000000000ULL
 
-#define TICK_MS 500
+#define TICK_MS		500
+#define FAILING_TICK_NS 2000000000ULL
 
 /* ---- write-back ---- */
 
@@ -38,6 +39,11 @@ static void flush_tick(void *arg)
 
 	if (is_over(v))
 		return;
+	/* Nobody is helped by trying all the time. */
+	if (writeback_failing(v) < 0 &&
+	    now - v->last_flush_ns < FAILING_TICK_NS)
+		return;
+	v->last_flush_ns = now;
 	/* Much is dirty: then age does not matter. */
 	if (atomic_exchange(&v->flush_wanted, false))
 		before = UINT64_MAX;

@@ -64,6 +64,7 @@ struct volume {
 	struct ticker *flusher;
 	struct ticker *keeper;
 	struct mutex ckpt_lock;
+	uint64_t last_flush_ns;	 /* flusher only */
 	uint64_t last_commit_ns; /* keeper only */
 	uint64_t last_probe_ns;	 /* keeper only */
 	atomic_bool flush_wanted;

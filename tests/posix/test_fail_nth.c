@@ -152,9 +152,13 @@ static void cut(struct story *s, uint64_t ino)
 {
 	struct attr_change c = {.set = SET_SIZE, .size = 1000};
 	struct attr a;
-	int rc = ino ? posix_setattr(s->k->v, ino, &c, &a) : -ENOENT;
+	int rc;
 
-	if (rc == 0 && s->n[CUT].is == THERE)
+	/* A shorter one would become longer. */
+	if (s->n[CUT].is != THERE)
+		return;
+	rc = posix_setattr(s->k->v, ino, &c, &a);
+	if (rc == 0)
 		set_next(s, CUT, THERE, 1000);
 	else
 		unsure(s, CUT);

@@ -53,22 +53,24 @@ static struct journal_file *take_next(struct journal *j, uint64_t bytes)
 
 	MUTEX_GUARD(&j->mu);
 	f = next_locked(j, until_ns);
-	if (f && f->head.size < bytes)
+	/* One made in place of it may have come into use before it was ready.
+	 */
+	if (f && (f->head.size < bytes || f->head.file <= j->last_taken))
 		journal_file_bury_locked(j, steal(&f));
 	return f;
 }
 
 struct journal_file *journal_file_take(struct journal *j, uint64_t bytes)
 {
-	struct journal_file *f = take_next(j, bytes), *last;
+	struct journal_file *f = take_next(j, bytes);
 
 	if (!f)
 		f = journal_file_new(j, MAX(j->file_min, bytes));
 	if (!f)
 		return NULL;
 	MUTEX_GUARD(&j->mu);
-	last = TAILQ_LAST(&j->files, journal_file_list);
-	MUST(!last || last->head.file < f->head.file); /* J5 */
+	MUST(f->head.file > j->last_taken); /* J5 */
+	j->last_taken = f->head.file;
 	f->head.first_seq = j->next_seq;
 	f->last_seq = j->next_seq - 1;
 	TAILQ_INSERT_TAIL(&j->files, f, link);
@@ -208,12 +210,10 @@ static bool has_copies(const struct journal_file *f)
 /* Numbers rise in the order of use (J5): one that comes too late waits. */
 static void publish_locked(struct journal *j, struct journal_file *f)
 {
-	struct journal_file *last = TAILQ_LAST(&j->files, journal_file_list);
-
 	bury_stale_locked(j, f);
 	if (!has_copies(f))
 		journal_file_bury_locked(j, f);
-	else if (!last || last->head.file < f->head.file)
+	else if (f->head.file > j->last_taken)
 		j->next = f;
 	else if (!j->recycled)
 		j->recycled = f;

@@ -99,6 +99,7 @@ struct journal {
 	struct journal_file *recycled;	   /* released, waiting for new use */
 	struct journal_copy_list dead;	   /* to be closed and removed */
 	uint64_t last_number;		   /* of files so far */
+	uint64_t last_taken;		   /* of those that came into use */
 	uint64_t plan;			   /* size of the next file */
 	bool appending;			   /* an append is under way */
 	bool moving;	/* files are read for a new copy: none may go */

@@ -575,6 +575,35 @@ static void test_spoiled_file_is_not_used_again(void **state)
 	kit_free(k);
 }
 
+/* A file made ahead was late, and another took its place (J5). */
+static void test_file_made_ahead_too_late(void **state)
+{
+	struct kit *k = kit_new(2, 1);
+	struct journal_file *late;
+
+	(void)state;
+	kit_start(k);
+	kit_append(k, 2);
+	late = journal_file_new(k->j, k->file_min);
+	for (unsigned round = 0; round < 2; round++) {
+		fail_all(k, (struct fault_rule){.kind = FAULT_ERROR,
+						.err = EIO,
+						.ops = FAULT_OP_WRITE,
+						.times = 1});
+		assert_int_not_equal(kit_try_append(k), 0);
+		clear_all(k);
+		mutex_lock(&k->j->mu);
+		journal_file_bury_locked(k->j, steal(&k->j->next));
+		if (round == 1)
+			k->j->next = late;
+		mutex_unlock(&k->j->mu);
+		kit_append(k, 1);
+	}
+	kit_append(k, 10);
+	kit_check_each(k, 3);
+	kit_free(k);
+}
+
 /* Written on all copies, and still refused: the retry must win (C9). */
 static void test_record_written_twice(void **state)
 {
@@ -776,6 +805,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory_for_a_copy),
 		cmocka_unit_test(test_failed_append),
 		cmocka_unit_test(test_spoiled_file_is_not_used_again),
+		cmocka_unit_test(test_file_made_ahead_too_late),
 		cmocka_unit_test(test_record_written_twice),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_limits),
